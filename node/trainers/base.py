@@ -1,0 +1,123 @@
+"""What the node asks of a trainer and what it gets back; the trainers themselves are found by name.
+
+A trainer never runs inside the node's process: it says which command to start, and later what the folder holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+TRAINERS = {
+    "mlagents": "node.trainers.mlagents:MLAgentsTrainer",
+}
+
+Status = Literal["succeeded", "failed", "stopped"]
+Cause = Literal["user", "node"]  # user: another attempt would fail the same way; node: another attempt may succeed
+
+
+@dataclass(frozen=True)
+class EnvironmentBuild:
+    """One environment on this machine's disk: its folder and the content of its manifest.json."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """Everything that decides what one attempt trains. `max_steps` is the absolute total, also when resuming."""
+
+    run_id: str
+    attempt: int
+    behaviour: str
+    environment: EnvironmentBuild
+    max_steps: int
+    num_of_areas: int
+    seed: int
+    base_port: int
+    device: str = "cpu"
+    resume_from: Path | None = None  # a checkpoint.pt; copied into the workspace, never changed
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file that a training left. Kinds: model, checkpoint, configuration, log, environment_log, timers,
+    training_status, tensorboard. `manifest` says what is inside (the model's comes from the model check)."""
+
+    kind: str
+    path: Path
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended. `error` is one sentence for a game developer, None unless failed."""
+
+    status: Status
+    error: str | None = None
+    cause: Cause | None = None
+    log_tail: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+    step: int = 0
+    mean_reward: float | None = None
+
+
+class TrainingRefused(Exception):
+    """The order cannot be trained at all; the message is the sentence for the game developer."""
+
+    def __init__(self, sentence: str, cause: Cause = "user") -> None:
+        super().__init__(sentence)
+        self.cause: Cause = cause
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the node's configuration says about this machine, as far as a trainer cares."""
+
+    trainer_python: str
+    environ: Mapping[str, str]  # the node's own environment; only harmless variables of it reach the trainer
+    threads: int = 1  # fixed, because the thread count changes the numbers
+    connect_timeout_s: int = 60  # how long an environment may take to connect
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to start, and with which complete environment."""
+
+    argv: tuple[str, ...]
+    environ: Mapping[str, str]
+    cwd: Path
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a trainer that has ended: never its exit code alone."""
+
+    exit_code: int
+    facts: tuple[Mapping[str, Any], ...]  # the trainer's own last words: kinds connected, broken, error
+    log_tail: str
+
+
+class Trainer(Protocol):
+    """One way of training. Stateless: everything it knows is in the order and the workspace."""
+
+    def prepare(self, order: TrainingOrder, workspace: Path, machine: Machine) -> Command:
+        """Write what the trainer needs into the workspace. Raises TrainingRefused."""
+
+    def collect(self, order: TrainingOrder, workspace: Path) -> tuple[Artifact, ...]:
+        """The files that a training left in the workspace, as far as they exist."""
+
+    def explain(self, order: TrainingOrder, evidence: Evidence) -> TrainingRefused | None:
+        """Why the training failed, or None when nothing speaks against it."""
+
+
+def load_trainer(name: str) -> Trainer:
+    """The trainer of that name. Raises TrainingRefused for a name that is not registered."""
+    if name not in TRAINERS:
+        raise TrainingRefused(f'There is no trainer "{name}"; there is {", ".join(sorted(TRAINERS))}.')
+    module, attribute = TRAINERS[name].split(":")
+    return cast(Trainer, getattr(import_module(module), attribute)())
