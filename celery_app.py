@@ -1,0 +1,21 @@
+"""The Celery apps, each built when it is asked for: `-A celery_app` is the coordinator's, `-A celery_app:node` a node's.
+
+A training node has neither Flask nor a database; the coordinator has no trainer.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        from coordinator.worker import create_worker
+
+        made: Any = create_worker()
+    elif name == "node":
+        from node.worker import create_worker as create_node
+
+        made = create_node()
+    else:
+        raise AttributeError(name)
+    globals()[name] = made
+    return made

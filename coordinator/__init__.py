@@ -1,0 +1,1 @@
+"""The central node: takes training jobs, remembers them, relays what the training nodes report."""

@@ -1,0 +1,54 @@
+"""Errors as games know them: JSON with a sentence in `detail`, and a `code` that stays when the sentence changes."""
+
+import logging
+from typing import Any
+
+from flask import Flask, jsonify
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from werkzeug.exceptions import HTTPException
+
+from ..errors import CoordinatorError
+
+log = logging.getLogger(__name__)
+AWAY = "The database can't be reached at the moment. Nothing is lost; try again in a few seconds."
+
+
+def register(app: Flask) -> None:
+    """No request ends with HTML or a traceback."""
+    app.register_error_handler(CoordinatorError, _known)
+    app.register_error_handler(HTTPException, _http)
+    for kind in (OperationalError, InterfaceError, TimeoutError):
+        app.register_error_handler(kind, _away)
+    app.register_error_handler(Exception, _bug)
+
+
+def _answer(status: int, code: str, detail: str, **headers: str) -> ResponseReturnValue:
+    return jsonify(detail=detail, code=code), status, headers
+
+
+def _known(error: Any) -> ResponseReturnValue:
+    headers = {"Retry-After": "2"} if error.status == 503 else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return _answer(error.status, error.code, error.detail, **headers)
+
+
+def _http(error: Any) -> ResponseReturnValue:
+    details = {
+        404: "There is nothing at this address.",
+        405: f"This address takes {', '.join(sorted(error.valid_methods or ()))} only." if error.code == 405 else "",
+    }
+    headers = {"Allow": ", ".join(error.valid_methods or ())} if error.code == 405 else {}
+    code = str(error.name or "error").lower().replace(" ", "_")
+    return _answer(error.code or 500, code, details.get(error.code) or str(error.description), **headers)
+
+
+def _away(error: Exception) -> ResponseReturnValue:
+    log.warning("PostgreSQL is away: %s", str(error).splitlines()[0])
+    return _answer(503, "unavailable", AWAY, **{"Retry-After": "2"})
+
+
+def _bug(error: Exception) -> ResponseReturnValue:
+    log.exception("A request failed unexpectedly.", exc_info=error)
+    return _answer(500, "internal_error", "Something went wrong here; it has been logged. Your data are safe.")

@@ -1,0 +1,70 @@
+"""WebSocket frames where flask-sock's own `send` will not do: partial writes, and a message larger than memory.
+
+simple-websocket sends with `socket.send`, which under gevent writes only what fits the socket's buffer and reports the
+rest as unsent; the rest would be lost and the stream corrupted. `WholeWrites` stands in for the socket.
+"""
+
+import socket
+from collections.abc import Iterator
+from threading import RLock
+from typing import Any
+
+import gevent
+from simple_websocket import Server
+from wsproto.events import BytesMessage
+
+
+class WholeWrites:
+    """A socket whose `send` writes everything, one writer at a time, within a deadline; otherwise the socket is dead."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock, self._seconds, self._lock = sock, seconds, RLock()
+
+    def send(self, data: bytes, flags: int = 0) -> int:
+        """Writes all of `data`. A client that takes nothing for `seconds` is cut off: half a frame can't be mended."""
+        with self._lock:
+            try:
+                sent = self._sock.send(data, flags)  # nearly always everything, and then no timer is needed
+                if sent < len(data):
+                    with gevent.Timeout(self._seconds, TimeoutError("The client reads too slowly.")):
+                        self._sock.sendall(memoryview(data)[sent:], flags)
+            except BaseException:
+                self._shut()
+                raise
+        return len(data)
+
+    sendall = send
+
+    def _shut(self) -> None:
+        try:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it is shut already
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class WholeWritesMiddleware:
+    """Puts `WholeWrites` into the WSGI environment of WebSocket requests, and refuses compression.
+
+    permessage-deflate costs 100 kB a client and five times the processor time, for messages of 200 bytes.
+    """
+
+    def __init__(self, app: Any, seconds: float) -> None:
+        self._app, self._seconds = app, seconds
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if environ.get("HTTP_UPGRADE", "").lower() == "websocket":
+            environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+            if sock := environ.get("gunicorn.socket"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                environ["gunicorn.socket"] = WholeWrites(sock, self._seconds)
+        return self._app(environ, start_response)
+
+
+def send_binary(ws: Server, chunks: Iterator[bytes]) -> None:
+    """One binary message out of chunks, as fragments: a model of any size costs a chunk of memory."""
+    for chunk in chunks:
+        ws.sock.send(ws.ws.send(BytesMessage(data=chunk, message_finished=False)))
+    ws.sock.send(ws.ws.send(BytesMessage(data=b"", message_finished=True)))

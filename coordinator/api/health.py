@@ -1,0 +1,21 @@
+"""Is this process alive, and can it work?"""
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from .. import queries
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/livez")
+def livez() -> ResponseReturnValue:
+    """The process answers."""
+    return jsonify(status="alive")
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """The process can take jobs: PostgreSQL answers. RabbitMQ and S3 may be away; submitted jobs wait."""
+    queries.is_there()
+    return jsonify(status="ready")

@@ -1,0 +1,75 @@
+"""REST for games: submit, list, show, delete and cancel training jobs. Success is exactly 200."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, current_app, jsonify
+from flask.typing import ResponseReturnValue
+
+from .. import jobs, queries
+from ..parts import parts
+from . import auth, views
+from .schemas import TrainJobBody, body
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/train-jobs")
+
+
+@blueprint.post("")
+def submit() -> ResponseReturnValue:
+    """A new job, or with the `run_id` of one that succeeded, more steps for that one."""
+    owner = auth.user()
+    wanted = body(TrainJobBody)
+    request = wanted.request()
+    catalogue = parts(current_app).catalogue
+    catalogue.check(request.env_id, request.behaviour, request.steps, request.num_of_areas)
+    if wanted.run_id is None:
+        return _job(jobs.submit(owner.id, request), owner)
+    return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """The caller's jobs, newest first."""
+    owner = auth.user()
+    return jsonify([views.job(row, owner) for row in queries.jobs_of(owner.id)])
+
+
+@blueprint.get("/<uuid:run_id>")
+def show(run_id: UUID) -> ResponseReturnValue:
+    """One job, with all its attempts."""
+    owner = auth.user()
+    row = queries.job_of(owner.id, run_id)
+    attempts = [views.attempt(*attempt) for attempt in queries.attempts_of(run_id)]
+    return jsonify(views.job(row, owner) | {"attempts": attempts, "log_tail": row.log_tail})
+
+
+@blueprint.delete("/<uuid:run_id>")
+def delete(run_id: UUID) -> ResponseReturnValue:
+    """Cancels the job if it has not ended, and forgets it."""
+    _, told = jobs.cancel(auth.user().id, run_id, delete=True)
+    parts(current_app).publisher.publish([told] if told else [])
+    return jsonify(True)
+
+
+@blueprint.post("/<uuid:run_id>/cancel")
+def cancel(run_id: UUID) -> ResponseReturnValue:
+    """Asks for the end of the job; it is CANCELLED once its node has stopped the training."""
+    owner = auth.user()
+    return _changed(jobs.cancel(owner.id, run_id), owner)
+
+
+@blueprint.get("/<uuid:run_id>/metrics")
+def metrics(run_id: UUID) -> ResponseReturnValue:
+    """Every summary of the training so far, with every statistic."""
+    queries.job_of(auth.user().id, run_id)
+    return jsonify([views.metric(row) for row in queries.metrics_of(run_id)])
+
+
+def _changed(result: tuple[Any, Any], owner: auth.Owner) -> ResponseReturnValue:
+    row, told = result
+    parts(current_app).publisher.publish([told] if told else [])
+    return _job(row, owner)
+
+
+def _job(row: Any, owner: auth.Owner) -> ResponseReturnValue:
+    return jsonify(views.job(row, owner))

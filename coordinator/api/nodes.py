@@ -1,0 +1,69 @@
+"""HTTP for training nodes: claim an attempt, renew its lease, ask for a place to upload to."""
+
+from uuid import UUID
+
+from flask import Blueprint, current_app, jsonify
+from flask.typing import ResponseReturnValue
+
+from wire.jobs import JobSpec
+from wire.names import NODE_API, staging_key
+
+from .. import jobs, queries
+from ..errors import Conflict
+from ..models import Job
+from ..parts import parts
+from . import auth, views
+from .schemas import ClaimBody, NodeBody, UploadBody, body
+
+blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
+
+
+@blueprint.post("/hello")
+def hello() -> ResponseReturnValue:
+    """A node is there; it says so when it starts and every few seconds."""
+    jobs.seen(auth.node_id(), body(NodeBody).slots)
+    return jsonify(lease_seconds=parts(current_app).config.lease_seconds)
+
+
+@blueprint.post("/claims")
+def claim() -> ResponseReturnValue:
+    """"Is this attempt mine?" Yes: what to train. 409: no, drop the message."""
+    node, wanted = auth.node_id(), body(ClaimBody)
+    its = parts(current_app)
+    job, told = jobs.claim(node, wanted.run_id, wanted.attempt, wanted.claim, its.config.lease_seconds)
+    its.publisher.publish([told] if told else [])
+    return jsonify(spec=_spec(job).to_wire(), lease_seconds=its.config.lease_seconds)
+
+
+@blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/heartbeat")
+def heartbeat(run_id: UUID, attempt: int) -> ResponseReturnValue:
+    """Keeps the attempt's lease; the answer says whether to go on."""
+    answer = jobs.renew(auth.node_id(), run_id, attempt, parts(current_app).config.lease_seconds)
+    return jsonify(answer=answer)
+
+
+@blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/uploads")
+def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
+    """A link by which one file of the attempt can be PUT into staging."""
+    node, wanted = auth.node_id(), body(UploadBody)
+    if not jobs.held_by(node, run_id, attempt):
+        raise Conflict(f"Attempt {attempt} of run {run_id} is not yours (any more).")
+    return jsonify(url=parts(current_app).storage.upload_link(staging_key(run_id, attempt, wanted.kind)))
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """The nodes there are."""
+    auth.user()
+    return jsonify([views.node(row) for row in queries.nodes()])
+
+
+def _spec(job: Job) -> JobSpec:
+    checkpoint = queries.newest_artifact(job.run_id, "checkpoint")
+    link = parts(current_app).storage.download_link(checkpoint.key) if checkpoint else None
+    return JobSpec(
+        run_id=str(job.run_id), attempt=job.attempt, env_id=job.env_id, behaviour=job.behaviour,
+        max_steps=job.steps_before + job.steps, num_of_areas=job.num_of_areas, seed=job.seed,
+        agent_config=job.agent_config, checkpoint_url=link,
+        checkpoint_sha256=checkpoint.sha256 if checkpoint else None,
+    )  # fmt: skip

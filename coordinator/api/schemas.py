@@ -1,0 +1,104 @@
+"""The bodies that clients send and read. Unknown fields are ignored; numbers are JSON numbers, never text."""
+
+from typing import Annotated, Any, TypeVar
+from uuid import UUID
+
+from flask import request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+
+from ..errors import BadRequest, BodyTooLarge
+from ..jobs import Request
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Free = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")]
+Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
+T = TypeVar("T", bound="_Body")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class NnModelConfig(_Body):
+    """Which behaviour is trained, for how many environment steps."""
+
+    behavior_name: Name
+    steps: Whole
+
+
+class EnvConfig(_Body):
+    """Which environment is trained in, with how many areas; `agent_id` is the game's own."""
+
+    agent_id: Free
+    env_id: Name
+    num_of_areas: Whole
+
+
+class TrainJobBody(_Body):
+    """What a game posts. With the `run_id` of a job that succeeded, that job is trained further."""
+
+    run_id: Annotated[UUID, Field(strict=False)] | None = None
+    agent_config: Free
+    nn_model_config: NnModelConfig
+    env_config: EnvConfig
+
+    def request(self) -> Request:
+        env, model = self.env_config, self.nn_model_config
+        return Request(self.agent_config, env.env_id, env.agent_id, env.num_of_areas, model.behavior_name, model.steps)
+
+
+class ClaimBody(_Body):
+    """A node wants to train this attempt; `claim` is made up anew by each execution of the task."""
+
+    run_id: Annotated[UUID, Field(strict=False)]
+    attempt: Whole
+    claim: Annotated[UUID, Field(strict=False)]
+
+
+class UploadBody(_Body):
+    """A node wants to upload a file of an attempt it holds."""
+
+    kind: Annotated[str, Field(pattern="^(model|checkpoint)$")]
+
+
+class NodeBody(_Body):
+    """A node says that it is there."""
+
+    slots: Annotated[int, Field(ge=1, le=1_000)]
+
+
+class Hello(_Body):
+    """A WebSocket's first message. With `after`, every event after that number; without, those of the current attempt."""
+
+    run_id: Annotated[UUID, Field(strict=False)]
+    after: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    token: Annotated[str, Field(max_length=1_000)] | None = None
+
+
+def body(schema: type[T]) -> T:
+    """The request's body. Raises BadRequest (or BodyTooLarge) with a sentence on what is wrong with it."""
+    try:
+        raw = request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise BodyTooLarge(f"The body may have at most {request.max_content_length} bytes.") from None
+    except ClientDisconnected:
+        raise BadRequest("The body ended before its announced length.") from None
+    return parse(schema, raw)
+
+
+def parse(schema: type[T], raw: str | bytes) -> T:
+    """JSON text as a schema's object. Raises BadRequest."""
+    try:
+        return schema.model_validate_json(raw)
+    except ValidationError as error:
+        raise BadRequest(sentence(error.errors(include_url=False, include_context=False))) from None
+
+
+def sentence(errors: list[Any]) -> str:
+    """The first few of pydantic's findings as sentences that name the field."""
+    parts = []
+    for found in errors[:3]:
+        where, message = ".".join(str(part) for part in found["loc"]), str(found["msg"]).rstrip(".")
+        parts.append(f"{where}: {message}." if where else f"{message}.")
+    return " ".join(parts)

@@ -1,0 +1,126 @@
+"""The WebSocket of games: hello, then every event of the run in order, at the end the model, then good-bye."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import UUID
+
+from flask import Blueprint, current_app, request
+from simple_websocket import ConnectionClosed, Server
+
+from .. import messages, queries, tokens
+from ..errors import BadRequest, CoordinatorError, NotAuthenticated, Unavailable
+from ..extensions import db, sock
+from ..live.hub import Item, Subscription
+from ..live.stream import follow
+from ..parts import Parts, parts
+from .framing import send_binary
+from .schemas import Hello, parse
+
+log = logging.getLogger(__name__)
+blueprint = Blueprint("socket", __name__)
+NORMAL, GOING_AWAY, POLICY, TRY_AGAIN = 1000, 1012, 1008, 1013
+LOOK_AROUND_SECONDS = 5.0
+
+
+@sock.route("/ws/v1/client-stream", bp=blueprint)
+def client_stream(ws: Server) -> None:
+    """One game's connection, from its hello to its end."""
+    its = parts(current_app)
+    try:
+        hello = _hello(ws, its.config.hello_seconds)
+        watched = queries.watched(hello.run_id, _owner(hello, its))
+        after = watched.replay_from if hello.after is None else hello.after
+        _serve(ws, its, hello.run_id, after)
+    except Unavailable as error:
+        _refuse(ws, error, TRY_AGAIN)
+    except CoordinatorError as error:
+        _refuse(ws, error, POLICY)
+    except (ConnectionClosed, OSError):
+        log.debug("A game has left.")
+    finally:
+        db.session.remove()
+
+
+def _hello(ws: Server, seconds: float) -> Hello:
+    raw = ws.receive(timeout=seconds)
+    if raw is None:
+        raise BadRequest(f'No hello came within {seconds:.0f} s. Send {{"run_id": "<uuid>"}} first.')
+    if not isinstance(raw, str):
+        raise BadRequest('The hello must be a text message: {"run_id": "<uuid>"}.')
+    return parse(Hello, raw)
+
+
+def _owner(hello: Hello, its: Parts) -> UUID | None:
+    """Whose runs may be watched; None for any, where old games without a token are served."""
+    header = request.headers.get("Authorization")
+    if hello.token is None and header is None and its.config.serve_games_without_token:
+        return None
+    caller = tokens.caller_of(hello.token) if hello.token is not None else tokens.caller(header)
+    if caller.user_id is None:
+        raise NotAuthenticated("This is a training node's token; a user's token is needed here.")
+    return caller.user_id
+
+
+def _serve(ws: Server, its: Parts, run_id: UUID, after: int) -> None:
+    subscription = its.hub.subscribe(run_id)
+    try:
+        is_complete = _send_events(ws, its, subscription, after)
+    finally:
+        its.hub.unsubscribe(subscription)
+    if not is_complete:
+        ws.close(GOING_AWAY, "The server restarts; connect again with the last seq as 'after'.")
+        return
+    if model := queries.newest_artifact(run_id, "model") if _has_succeeded(run_id) else None:
+        key = model.key
+        db.session.remove()
+        with closing(its.storage.read(key)) as chunks:  # type: ignore[type-var]
+            send_binary(ws, chunks)
+    ws.close(NORMAL)
+
+
+def _send_events(ws: Server, its: Parts, subscription: Subscription, after: int) -> bool:
+    """Sends events until the last one of the run; False where the process is to stop before that."""
+    ended = _has_ended(subscription.run_id, after)
+    for items in follow(subscription, after, lambda seq: _read(subscription.run_id, seq), LOOK_AROUND_SECONDS):
+        for seq, _, frame in items:
+            ws.send(frame)
+            subscription.cursor = seq
+        ended = items[-1][1] if items else ended
+        if ended and _has_ended(subscription.run_id, subscription.cursor):
+            return True
+        if its.hub.draining:
+            return False
+        if not ws.connected:
+            raise ConnectionClosed()
+    return False
+
+
+def _read(run_id: UUID, seq: int) -> list[Item]:
+    try:
+        return queries.events_after(run_id, seq)
+    finally:
+        db.session.remove()  # no socket keeps a connection to the database while it waits
+
+
+def _has_ended(run_id: UUID, seq: int) -> bool:
+    """Whether the run has ended and nothing follows this number: a run that was resumed goes on."""
+    try:
+        watched = queries.watched(run_id, None)
+        return watched.state.is_final and watched.last_seq <= seq
+    finally:
+        db.session.remove()
+
+
+def _has_succeeded(run_id: UUID) -> bool:
+    return queries.watched(run_id, None).state == "SUCCEEDED"
+
+
+def _refuse(ws: Server, error: CoordinatorError, code: int) -> None:
+    try:
+        ws.send(messages.error(error.detail))
+        ws.close(code, error.detail[:120])
+    except (ConnectionClosed, OSError):
+        log.debug("A game left before it could be told: %s", error.detail)
+
+

@@ -1,0 +1,78 @@
+"""The one place where the coordinator's parts meet."""
+
+import logging
+from pathlib import Path
+from uuid import UUID
+
+from flask import Flask
+
+from . import cli, pulses, queries
+from .api import answers, health, jobs, nodes, socket
+from .api import models as model_routes
+from .api.framing import WholeWritesMiddleware
+from .config import Config
+from .environments import Catalogue
+from .extensions import db, migrate, sock
+from .live.bus import Publisher
+from .live.hub import Hub
+from .live.service import Live
+from .parts import Parts
+from .storage import Storage
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The Flask app. Connects to nothing: that happens at first use. Raises BadConfiguration."""
+    config = config or Config.from_environment()
+    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    app = Flask("coordinator")
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=config.sqlalchemy_url(),
+        SQLALCHEMY_ENGINE_OPTIONS=ENGINE_OPTIONS,
+        MAX_CONTENT_LENGTH=config.max_body_bytes,
+        SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": config.max_body_bytes},
+    )
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    _build(app, config)
+    answers.register(app)
+    for module in (jobs, model_routes, nodes, health, socket):
+        app.register_blueprint(module.blueprint)
+    sock.init_app(app)
+    cli.register(app)
+    app.wsgi_app = WholeWritesMiddleware(app.wsgi_app, config.socket_write_seconds)  # type: ignore[method-assign]
+    return app
+
+
+ENGINE_OPTIONS = {
+    "pool_pre_ping": True,  # a connection that died with a restart of PostgreSQL is replaced, not served
+    "pool_size": 10,
+    "max_overflow": 10,
+    "pool_timeout": 5,
+    "executemany_mode": "values_plus_batch",
+    "connect_args": {
+        "connect_timeout": 5,
+        "keepalives_idle": 30,
+        "options": "-c statement_timeout=15000 -c idle_in_transaction_session_timeout=60000",
+    },
+}
+
+
+def _build(app: Flask, config: Config) -> None:
+    hub = Hub(config.socket_backlog)
+
+    def newest(run_ids: list[UUID]) -> dict[UUID, int]:
+        with app.app_context():
+            pulses.beat("web")
+            return queries.newest_seqs(run_ids) if run_ids else {}
+
+    folder = Path(config.environments_dir)
+    Parts(
+        config=config,
+        storage=Storage(config),
+        catalogue=Catalogue(folder if folder.is_absolute() else ROOT / folder),
+        hub=hub,
+        live=Live(config.broker_url, hub, newest),
+        publisher=Publisher(config.broker_url),
+    ).install(app)

@@ -1,0 +1,76 @@
+"""RabbitMQ: the Celery app of the coordinator, its queues, and the sending of tasks. The owner of celery here."""
+
+import os
+import socket
+from uuid import UUID
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from wire import names
+from wire.settings import SETTINGS
+
+TRAIN_QUEUE = Queue(
+    names.TRAIN_QUEUE,
+    Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True),
+    names.TRAIN_QUEUE,
+    # arguments are final: the type is spelled out so that a virtual host's default can't change it
+    queue_arguments={"x-queue-type": "classic", "x-max-priority": names.MAX_PRIORITY},
+)
+OUTCOME_QUEUE = Queue(
+    names.OUTCOME_QUEUE,
+    Exchange(names.OUTCOME_EXCHANGE, type="topic", durable=True),
+    names.OUTCOME_QUEUE,
+    queue_arguments={"x-queue-type": "classic"},
+)
+EVENT_QUEUE = Queue(
+    # not among task_queues: a quorum queue there would change the prefetching of every worker
+    names.EVENT_QUEUE,
+    Exchange(names.EVENT_EXCHANGE, type="topic", durable=True),
+    names.EVENT_ROUTING_KEY,
+    # quorum: events outlive a restart of the broker; one active consumer: two recorders must not mix up their order
+    queue_arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
+)
+FANOUT_EXCHANGE = Exchange(names.FANOUT_EXCHANGE, type="fanout", durable=True)
+
+
+def make_celery(broker_url: str, role: str) -> Celery:
+    """The Celery app of a coordinator's process; `role` names its connections in RabbitMQ's management."""
+    celery = Celery("train_jobs", broker=broker_url, backend="disabled://")
+    celery.conf.update(SETTINGS)
+    transport = dict(SETTINGS["broker_transport_options"])
+    transport["client_properties"] = {"connection_name": f"{role}@{socket.gethostname()}:{os.getpid()}"}
+    celery.conf.update(
+        broker_transport_options=transport,
+        task_queues=[TRAIN_QUEUE, OUTCOME_QUEUE],
+        task_default_queue=names.OUTCOME_QUEUE,
+        task_routes={"train.*": {"queue": names.TRAIN_QUEUE}, "coord.*": {"queue": names.OUTCOME_QUEUE}},
+        worker_prefetch_multiplier=4,
+        worker_cancel_long_running_tasks_on_connection_loss=True,  # short and idempotent: the redelivered copy runs
+        event_queue_exclusive=True,
+        broker_pool_acquire_timeout=5,
+        task_publish_retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5},
+    )
+    return celery
+
+
+def send_training(celery: Celery, run_id: UUID, attempt: int, priority: int) -> None:
+    """The training task, confirmed by the broker. Its result comes back by `link`, a lost worker by `link_error`."""
+    celery.send_task(
+        names.TASK_TRAIN,
+        kwargs={"run_id": str(run_id), "attempt": attempt},
+        task_id=names.task_id(run_id, attempt),
+        priority=priority,
+        mandatory=True,
+        confirm_timeout=10,
+        link=celery.signature(names.TASK_OUTCOME),
+        # by name and with an argument of its own: published as a task, and never called inside the failing process
+        link_error=celery.signature(names.TASK_LOST, args=(str(run_id), attempt)),
+    )
+
+
+def send_finish(celery: Celery, run_id: UUID, attempt: int) -> None:
+    """The task that ends an attempt: artifacts to their final place, the job to its final state."""
+    celery.send_task(
+        names.TASK_FINISH, kwargs={"run_id": str(run_id), "attempt": attempt}, mandatory=True, confirm_timeout=10
+    )

@@ -1,0 +1,60 @@
+"""Every error the coordinator raises on purpose. Its text is a sentence for the person who caused it."""
+
+
+class CoordinatorError(Exception):
+    """Base of all; `status` is the HTTP status it becomes, `code` stays the same when the sentence changes."""
+
+    status = 500
+    code = "error"
+
+    @property
+    def detail(self) -> str:
+        return str(self)
+
+
+class BadConfiguration(CoordinatorError):
+    """A variable is missing or wrong; the process cannot start."""
+
+    code = "bad_configuration"
+
+
+class BadRequest(CoordinatorError):
+    """What was sent cannot be understood."""
+
+    status, code = 422, "bad_request"
+
+
+class BodyTooLarge(BadRequest):
+    """More bytes were sent than a request may have."""
+
+    status, code = 413, "body_too_large"
+
+
+class NotAuthenticated(CoordinatorError):
+    """No token, or one that is not good (any more)."""
+
+    status, code = 401, "not_authenticated"
+
+
+class NotFound(CoordinatorError):
+    """It does not exist, or not for this caller: the two are not told apart."""
+
+    status, code = 404, "not_found"
+
+
+class Conflict(CoordinatorError):
+    """It exists, but its state does not allow this."""
+
+    status, code = 409, "conflict"
+
+
+class Unavailable(CoordinatorError):
+    """Something the coordinator needs is away for the moment; the same request may work soon."""
+
+    status, code = 503, "unavailable"
+
+
+class RejectedArtifact(CoordinatorError):
+    """An upload is missing or is not what the node said it would be."""
+
+    code = "rejected_artifact"

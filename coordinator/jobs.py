@@ -1,0 +1,166 @@
+"""Commands on jobs: submit, resume, cancel, delete; and claim and renew, by which a node holds one.
+
+Each is one transaction. What it returns to be told is published by the caller, after the commit.
+"""
+
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import func, select, text, update
+
+from wire.names import DEFAULT_PRIORITY, TASK_TRAIN
+
+from . import ledger, messages
+from .errors import Conflict, NotFound
+from .extensions import db
+from .ledger import Told
+from .lifecycle import Change, JobState
+from .models import Attempt, Job, Node
+
+CANCELLED_BEFORE_START = "It was cancelled before a node had started it."
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a game asks for, checked."""
+
+    agent_config: str
+    env_id: str
+    agent_id: str
+    num_of_areas: int
+    behaviour: str
+    steps: int
+
+
+_SUBMIT = text("""
+WITH job AS (
+  INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour, steps,
+                    steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from)
+  VALUES (:run_id, :owner_id, 'CREATE', :state, :agent_config, :env_id, :agent_id, :num_of_areas, :behaviour, :steps,
+          0, 0, :seed, :priority, 1, 1, 1, 0)
+  RETURNING *
+), told AS (
+  INSERT INTO events (run_id, seq, final, frame) SELECT run_id, 1, false, :frame FROM job
+), task AS (
+  INSERT INTO outbox (task, run_id, attempt, priority) SELECT :task, run_id, 1, priority FROM job
+)
+SELECT job.*, pg_notify(:channel, '') FROM job
+""")
+
+
+def submit(owner_id: UUID, request: Request) -> Any:
+    """A new job, its first event and the task that will train it: one statement, for it is the busiest command."""
+    run_id = uuid4()
+    row = db.session.execute(_SUBMIT, {
+        "run_id": run_id, "owner_id": owner_id, "state": JobState.SUBMITTED, "agent_config": request.agent_config,
+        "env_id": request.env_id, "agent_id": request.agent_id, "num_of_areas": request.num_of_areas,
+        "behaviour": request.behaviour, "steps": request.steps, "seed": secrets.randbelow(2**31),
+        "priority": DEFAULT_PRIORITY, "task": TASK_TRAIN, "channel": ledger.OUTBOX_CHANNEL,
+        "frame": messages.status(run_id, 1, 1, JobState.SUBMITTED, None),
+    }).one()  # fmt: skip
+    db.session.commit()
+    return row
+
+
+def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | None]:
+    """Trains a succeeded job for `request.steps` more. A job that still waits or runs is answered as it is.
+
+    Raises NotFound for a job that is not the owner's, Conflict for one that failed or was asked to train something else.
+    """
+    job = _owned(owner_id, run_id)
+    state = JobState(job.state)
+    if state in (JobState.FAILED, JobState.CANCELLED):
+        raise Conflict(f"Run {run_id} {state.lower()} and has nothing to go on from. Submit a new job without a run_id.")
+    if (request.env_id, request.behaviour) != (job.env_id, job.behaviour):
+        raise Conflict(f"Run {run_id} trains {job.behaviour} in {job.env_id}; a resumed run goes on with the same.")
+    told = None
+    if state is JobState.SUCCEEDED:
+        job.job_type, job.steps, job.steps_before = "RESUME", request.steps, job.steps_trained
+        job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
+        job.first_attempt = job.attempt + 1
+        told = ledger.next_attempt(job, Change.RESUMED)
+    db.session.commit()
+    return job, told
+
+
+def cancel(owner_id: UUID, run_id: UUID, delete: bool = False) -> tuple[Job, Told | None]:
+    """Asks for the end of a job: at once while it is queued, otherwise its node is told with the next heartbeat.
+
+    With `delete` the job is also hidden from now on, and removed once it has ended. Raises NotFound.
+    """
+    job = _owned(owner_id, run_id)
+    told = None
+    if not JobState(job.state).is_final:
+        job.cancel_requested_at = job.cancel_requested_at or func.now()
+    if job.state == JobState.SUBMITTED:
+        told = ledger.change(job, Change.CANCELLED, CANCELLED_BEFORE_START)
+        ledger.done(TASK_TRAIN, run_id, job.attempt)
+    if delete:
+        job.deleted_at = func.now()
+    db.session.commit()
+    return job, told
+
+
+def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_seconds: float) -> tuple[Job, Told | None]:
+    """The attempt now belongs to this execution on this node. The same claim again gets the same answer.
+
+    Raises Conflict where the attempt is not to be had (any more): the node drops the message.
+    """
+    job = ledger.lock(run_id)
+    if job is None or job.deleted_at or job.attempt != number:
+        raise Conflict(f"Attempt {number} of run {run_id} is not wanted any more.")
+    if job.state != JobState.SUBMITTED:
+        held = db.session.get(Attempt, (run_id, number))
+        if held is None or held.claim != claim_id or held.ended_at or held.node_id != node_id:
+            raise Conflict(f"Attempt {number} of run {run_id} is taken or has ended.")
+        db.session.commit()
+        return job, None
+    lease = func.now() + timedelta(seconds=lease_seconds)
+    db.session.add(Attempt(run_id=run_id, number=number, node_id=node_id, claim=claim_id, lease_until=lease))
+    ledger.done(TASK_TRAIN, run_id, number)
+    told = ledger.change(job, Change.CLAIMED)
+    db.session.commit()
+    return job, told
+
+
+def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str:
+    """A heartbeat of a training: "go on", "cancel", or "not yours" once the attempt is not this node's any more."""
+    lease = func.now() + timedelta(seconds=lease_seconds)
+    held = db.session.execute(
+        update(Attempt)
+        .where(Attempt.run_id == run_id, Attempt.number == number, Attempt.node_id == node_id)
+        .where(Attempt.ended_at.is_(None), Job.run_id == run_id, Job.attempt == number)
+        .values(lease_until=lease)
+        .returning(Job.cancel_requested_at)
+        .execution_options(synchronize_session=False)
+    ).first()
+    db.session.commit()
+    if held is None:
+        return "not yours"
+    return "cancel" if held.cancel_requested_at else "go on"
+
+
+def seen(node_id: UUID, slots: int | None = None) -> None:
+    """The node is there, with so many slots."""
+    values: dict[str, Any] = {"last_seen_at": func.now()} | ({"slots": slots} if slots else {})
+    db.session.execute(update(Node).where(Node.id == node_id).values(values))
+    db.session.commit()
+
+
+def held_by(node_id: UUID, run_id: UUID, number: int) -> bool:
+    """Whether the attempt is this node's and has not ended."""
+    return db.session.execute(
+        select(Attempt.number).where(
+            Attempt.run_id == run_id, Attempt.number == number, Attempt.node_id == node_id, Attempt.ended_at.is_(None)
+        )
+    ).first() is not None  # fmt: skip
+
+
+def _owned(owner_id: UUID, run_id: UUID) -> Job:
+    job = ledger.lock(run_id)
+    if job is None or job.owner_id != owner_id or job.deleted_at is not None:
+        raise NotFound(f"There is no run {run_id} among your jobs.")
+    return job

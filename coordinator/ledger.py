@@ -1,0 +1,108 @@
+"""The only writer of a job's state. Each function works inside the caller's transaction, on rows it has locked.
+
+Locking the job's row is what makes `seq` gapless: whoever numbers an event holds the lock until it commits.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select
+
+from wire.names import TASK_FINISH, TASK_TRAIN
+
+from . import messages
+from .extensions import db
+from .lifecycle import Change, JobState, advance
+from .models import Attempt, Event, Job, Outbox
+
+OUTBOX_CHANNEL = "outbox"
+"""PostgreSQL's NOTIFY channel that wakes the relay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event that was stored and is now to be told to whoever watches."""
+
+    run_id: UUID
+    seq: int
+    final: bool
+    frame: str
+
+
+def lock(run_id: UUID) -> Job | None:
+    """The job, its row locked until the transaction ends."""
+    return db.session.get(Job, run_id, with_for_update=True, populate_existing=True)
+
+
+def lock_attempt(run_id: UUID, number: int) -> tuple[Job, Attempt] | None:
+    """The job (locked) and one of its attempts, or None where there is no such attempt."""
+    job = lock(run_id)
+    attempt = db.session.get(Attempt, (run_id, number), populate_existing=True) if job else None
+    return (job, attempt) if job and attempt else None
+
+
+def change(job: Job, what: Change, error: str | None = None) -> Told | None:
+    """Moves a locked job on and stores the STATUS event; None where the change changes nothing."""
+    state = advance(JobState(job.state), what)
+    if state is None:
+        return None
+    job.state, job.error, job.updated_at = state, error, func.now()
+    return tell_status(job, state)
+
+
+def tell_status(job: Job, state: JobState) -> Told:
+    """Stores the STATUS event of a locked job under its next number."""
+    job.last_seq += 1
+    frame = messages.status(job.run_id, job.last_seq, job.attempt, state, job.error)
+    told = Told(job.run_id, job.last_seq, state.is_final, frame)
+    store([told])
+    return told
+
+
+def store(told: Iterable[Told]) -> None:
+    """Stores numbered events; their jobs' rows are locked and their `last_seq` is moved on by the caller."""
+    rows = [{"run_id": t.run_id, "seq": t.seq, "final": t.final, "frame": t.frame} for t in told]
+    if rows:
+        db.session.execute(insert(Event), rows)
+
+
+def queue(task: str, job: Job, attempt: int) -> None:
+    """A task that must reach the broker, as part of this transaction; the relay hears of it at the commit."""
+    db.session.execute(
+        insert(Outbox).values(task=task, run_id=job.run_id, attempt=attempt, priority=job.priority)
+    )
+    db.session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
+
+
+def done(task: str, run_id: UUID, attempt: int) -> None:
+    """What the outbox asked for has been done."""
+    db.session.execute(
+        delete(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt)
+    )
+
+
+def next_attempt(job: Job, what: Change) -> Told | None:
+    """Queues a locked job again, as the next attempt; None where its state does not allow it."""
+    if advance(JobState(job.state), what) is None:
+        return None
+    job.attempt += 1
+    job.replay_from = job.last_seq
+    queue(TASK_TRAIN, job, job.attempt)
+    return change(job, what)
+
+
+def end_attempt(attempt: Attempt, cause: str) -> None:
+    """The attempt is over: its node gets no lease any more."""
+    if attempt.ended_at is None:
+        attempt.ended_at, attempt.cause, attempt.lease_until = func.now(), cause, None
+
+
+def finish_if_complete(job: Job, attempt: Attempt) -> bool:
+    """Queues the ending of an attempt once its outcome and every fact before it are recorded."""
+    outcome: dict[str, Any] | None = attempt.outcome
+    if outcome is None or attempt.ended_at is not None or attempt.facts_recorded < outcome["facts_sent"]:
+        return False
+    queue(TASK_FINISH, job, attempt.number)
+    return True

@@ -1,0 +1,99 @@
+"""Between processes: a broker fanout from whoever stores events to every web process.
+
+Publishing never waits and never fails: at the bound, or while the broker is away, messages are dropped. Readers find
+the gap and repair it from PostgreSQL.
+"""
+
+import logging
+import os
+import queue
+import socket
+import threading
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any
+from uuid import UUID, uuid4
+
+from kombu import Connection, Consumer, Queue
+from kombu.mixins import ConsumerMixin
+
+from wire.codec import NotAMessage, decode, encode
+
+from ..broker import FANOUT_EXCHANGE
+from ..ledger import Told
+from .hub import Hub
+
+log = logging.getLogger(__name__)
+BACKLOG = 10_000
+TRANSPORT = {"read_timeout": 10, "write_timeout": 10}
+
+
+class Publisher:
+    """Publishes from a thread of its own, made at first use (after a fork, a process makes its own)."""
+
+    def __init__(self, broker_url: str) -> None:
+        self._url = broker_url
+        self._queue: queue.Queue[dict[str, Any]] = queue.Queue(BACKLOG)
+        self._started_in = 0
+        self._lock = threading.Lock()
+
+    def publish(self, told: Iterable[Told]) -> None:
+        """Sends events on their way, those of one job together."""
+        self._start()
+        for run_id, some in groupby(told, key=lambda t: t.run_id):
+            message = {"run_id": str(run_id), "events": [[t.seq, t.final, t.frame] for t in some]}
+            try:
+                self._queue.put_nowait(message)
+            except queue.Full:
+                log.warning("The fanout is %s messages behind; web processes will read from PostgreSQL.", BACKLOG)
+                return
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._started_in != os.getpid():
+                self._started_in = os.getpid()
+                threading.Thread(target=self._run, name="fanout-publisher", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                with Connection(self._url, connect_timeout=4, transport_options=TRANSPORT) as connection:
+                    producer = connection.Producer(exchange=FANOUT_EXCHANGE, auto_declare=True)
+                    while True:
+                        body = encode(self._queue.get())
+                        producer.publish(body, content_type="application/json", content_encoding="utf-8",
+                                         delivery_mode="transient")  # fmt: skip
+            except Exception as error:  # whatever it was, the next message tries again
+                log.warning("The fanout could not be published to: %s", error)
+                threading.Event().wait(1)
+
+
+class Listener(ConsumerMixin):  # type: ignore[misc]
+    """Feeds the hub of one web process from a queue of its own that lives as long as its connection."""
+
+    def __init__(self, broker_url: str, hub: Hub) -> None:
+        self.connection = Connection(broker_url, connect_timeout=4, heartbeat=30)
+        self._hub = hub
+
+    def get_consumers(self, consumer: type[Consumer], channel: Any) -> list[Consumer]:
+        """A fresh queue at each connection: a fixed name would be locked while an old connection dies slowly."""
+        mine = Queue(
+            f"web.{socket.gethostname()}.{os.getpid()}.{uuid4().hex}", FANOUT_EXCHANGE, durable=False, exclusive=True,
+            auto_delete=True, queue_arguments={"x-max-length": 20_000, "x-overflow": "drop-head"},
+        )  # fmt: skip
+        return [consumer(mine, on_message=self._receive, no_ack=True)]
+
+    def on_consume_ready(self, *_: Any, **__: Any) -> None:
+        """Connected, perhaps again: what came meanwhile is lost to us."""
+        self._hub.everybody_is_behind()
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        log.warning("RabbitMQ is away (%s); trying again in %.0f s.", exc, interval)
+
+    def _receive(self, message: Any) -> None:
+        try:
+            body = decode(message.body)
+            events = [(int(seq), bool(final), str(frame)) for seq, final, frame in body["events"]]
+            self._hub.publish(UUID(body["run_id"]), events)
+        except (NotAMessage, KeyError, ValueError, TypeError) as error:
+            log.warning("A message on the fanout could not be read: %s", error)

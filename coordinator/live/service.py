@@ -1,0 +1,43 @@
+"""The live part of one web process: its hub, the listener that feeds it, and the watch over what the fanout lost."""
+
+import logging
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+from .bus import Listener
+from .hub import Hub
+
+log = logging.getLogger(__name__)
+CHECK_SECONDS = 5.0
+
+
+class Live:
+    """Started once in each web process, after the fork."""
+
+    def __init__(self, broker_url: str, hub: Hub, newest: Callable[[list[UUID]], dict[UUID, int]]) -> None:
+        self.hub = hub
+        self._broker_url = broker_url
+        self._newest = newest
+        """Reads the newest event number of jobs; also the web's sign of life, so it is asked with an empty list too."""
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """From now on the hub is fed."""
+        threading.Thread(target=self._listen, name="fanout-listener", daemon=True).start()
+        threading.Thread(target=self._check, name="fanout-check", daemon=True).start()
+
+    def stop(self) -> None:
+        """Every socket says good-bye; their clients come back with `after`."""
+        self._stopped.set()
+        self.hub.drain()
+
+    def _listen(self) -> None:
+        Listener(self._broker_url, self.hub).run()
+
+    def _check(self) -> None:
+        while not self._stopped.wait(CHECK_SECONDS):
+            try:
+                self.hub.check(self._newest(self.hub.watched()))
+            except Exception as error:  # PostgreSQL is away: the next check finds what was missed
+                log.warning("The record could not be compared with the fanout: %s", error)

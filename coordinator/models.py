@@ -1,0 +1,197 @@
+"""The tables, and the constraints that make retries safe. Times are UTC."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, func, text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from .extensions import Base
+from .lifecycle import JobState
+
+Json = dict[str, Any]
+_states = ", ".join(f"'{state}'" for state in JobState)
+
+
+def _now() -> Any:
+    return mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+def _moment() -> Any:
+    return mapped_column(DateTime(timezone=True))
+
+
+class User(Base):
+    """Somebody who owns jobs."""
+
+    __tablename__ = "users"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    created_at: Mapped[datetime] = _now()
+
+
+class Node(Base):
+    """A machine that trains."""
+
+    __tablename__ = "nodes"
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    slots: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = _now()
+    last_seen_at: Mapped[datetime | None] = _moment()
+
+
+class Token(Base):
+    """A bearer token of a user or of a node; only its SHA-256 is kept."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (CheckConstraint("(user_id IS NULL) <> (node_id IS NULL)", name="tokens_one_bearer"),)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    digest: Mapped[bytes] = mapped_column(BYTEA, unique=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    node_id: Mapped[UUID | None] = mapped_column(ForeignKey("nodes.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = _now()
+    revoked_at: Mapped[datetime | None] = _moment()
+
+
+class Job(Base):
+    """A training that somebody asked for. `attempt` is the current one, `last_seq` its newest event's number."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint(f"state IN ({_states})", name="jobs_state"),
+        CheckConstraint("job_type IN ('CREATE', 'RESUME')", name="jobs_type"),
+        Index("jobs_by_owner", "owner_id", "created_at"),
+        Index("jobs_active", "state", postgresql_where=text("state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED')")),
+    )
+    run_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    job_type: Mapped[str] = mapped_column(Text, default="CREATE")
+    state: Mapped[str] = mapped_column(Text, default=JobState.SUBMITTED)
+    agent_config: Mapped[str] = mapped_column(Text)
+    env_id: Mapped[str] = mapped_column(Text)
+    agent_id: Mapped[str] = mapped_column(Text)
+    num_of_areas: Mapped[int]
+    behaviour: Mapped[str] = mapped_column(Text)
+    steps: Mapped[int]
+    """Steps asked for with the newest request."""
+    steps_before: Mapped[int] = mapped_column(default=0)
+    """Steps of the checkpoint that request goes on from."""
+    steps_trained: Mapped[int] = mapped_column(default=0)
+    mean_reward: Mapped[float | None]
+    seed: Mapped[int]
+    priority: Mapped[int]
+    attempt: Mapped[int] = mapped_column(default=1)
+    first_attempt: Mapped[int] = mapped_column(default=1)
+    """The attempt that the newest request began with: retries are counted from here."""
+    last_seq: Mapped[int] = mapped_column(default=0)
+    replay_from: Mapped[int] = mapped_column(default=0)
+    """Events after this one are what a game that says nothing of `after` is shown: those of the current attempt."""
+    error: Mapped[str | None] = mapped_column(Text)
+    log_tail: Mapped[str | None] = mapped_column(Text)
+    cancel_requested_at: Mapped[datetime | None] = _moment()
+    deleted_at: Mapped[datetime | None] = _moment()
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+
+class Attempt(Base):
+    """One start of a job on a node. `facts_recorded` is the number of the newest fact kept of it."""
+
+    __tablename__ = "attempts"
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("nodes.id"))
+    claim: Mapped[UUID]
+    """Made up by the execution that claimed it: a second copy of the task message is told apart by it."""
+    claimed_at: Mapped[datetime] = _now()
+    lease_until: Mapped[datetime | None] = _moment()
+    facts_recorded: Mapped[int] = mapped_column(default=0)
+    outcome: Mapped[Json | None] = mapped_column(JSONB)
+    outcome_at: Mapped[datetime | None] = _moment()
+    ended_at: Mapped[datetime | None] = _moment()
+    cause: Mapped[str | None] = mapped_column(Text)
+    """Why it ended, in one sentence."""
+
+
+class Event(Base):
+    """A message to whoever watches the job: `frame` is the text as sent, numbered without gaps by `seq`."""
+
+    __tablename__ = "events"
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    final: Mapped[bool] = mapped_column(default=False)
+    frame: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = _now()
+
+
+class Metric(Base):
+    """A summary of training, with every statistic the trainer wrote. The key is the fact's: a repeat inserts nothing."""
+
+    __tablename__ = "metrics"
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"], ondelete="CASCADE"),
+    )
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True)
+    behaviour: Mapped[str] = mapped_column(Text)
+    step: Mapped[int]
+    time_elapsed: Mapped[float]
+    mean_reward: Mapped[float | None]
+    std_reward: Mapped[float | None]
+    statistics: Mapped[Json] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = _now()
+
+
+class Artifact(Base):
+    """A verified file in S3 at its final, immutable key."""
+
+    __tablename__ = "artifacts"
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"], ondelete="CASCADE"),
+    )
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, unique=True)
+    sha256: Mapped[str] = mapped_column(Text)
+    size: Mapped[int]
+    manifest: Mapped[Json] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = _now()
+
+
+class Outbox(Base):
+    """A task that must reach the broker. The row goes when what it asks for has been done, not when it was sent."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_unsent", "id", postgresql_where=text("sent_at IS NULL")),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    task: Mapped[str] = mapped_column(Text)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), index=True)
+    attempt: Mapped[int]
+    priority: Mapped[int]
+    sent_at: Mapped[datetime | None] = _moment()
+    created_at: Mapped[datetime] = _now()
+
+
+class RejectedMessage(Base):
+    """A message that no part could use, kept with the reason so that the stream can go on."""
+
+    __tablename__ = "rejected_messages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text)
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = _now()
+
+
+class Pulse(Base):
+    """Since when a service has been there without a break. Leases do not run while heartbeats could not come in."""
+
+    __tablename__ = "pulses"
+    service: Mapped[str] = mapped_column(Text, primary_key=True)
+    alive_since: Mapped[datetime] = _now()
+    last_seen_at: Mapped[datetime] = _now()

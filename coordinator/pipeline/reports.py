@@ -1,0 +1,46 @@
+"""What can be reported of an attempt, and what a pipeline's steps hand on to each other."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from wire.facts import Fact, Outcome
+
+from ..ledger import Told
+
+
+@dataclass(slots=True)
+class Report:
+    """Base of all. `told` collects the events that the steps stored and that are still to be told to games."""
+
+    told: list[Told] = field(default_factory=list, kw_only=True)
+
+
+@dataclass(slots=True)
+class FactsReported(Report):
+    """A batch of facts of any attempts, in the order in which they came."""
+
+    facts: list[Fact]
+
+
+@dataclass(slots=True)
+class OutcomeReported(Report):
+    """An attempt's training task has returned."""
+
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class AttemptComplete(Report):
+    """An attempt's outcome and every fact before it are recorded: it can be ended."""
+
+    run_id: UUID
+    attempt: int
+
+
+@dataclass(slots=True)
+class AttemptLost(Report):
+    """An attempt's node is gone, or its worker process died; `cause` is a sentence."""
+
+    run_id: UUID
+    attempt: int
+    cause: str

@@ -1,0 +1,83 @@
+"""Reads: jobs, events and metrics as clients see them. Nothing here writes, and nothing keeps its connection."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from .errors import NotFound
+from .extensions import db
+from .lifecycle import JobState
+from .models import Artifact, Attempt, Event, Job, Metric, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a socket needs to know of the job it watches."""
+
+    run_id: UUID
+    replay_from: int
+    last_seq: int
+    state: JobState
+
+
+def job_of(owner_id: UUID, run_id: UUID) -> Job:
+    """Raises NotFound for a job that does not exist, is deleted, or is somebody else's: the three look the same."""
+    job = db.session.get(Job, run_id)
+    if job is None or job.owner_id != owner_id or job.deleted_at is not None:
+        raise NotFound(f"There is no run {run_id} among your jobs.")
+    return job
+
+
+def jobs_of(owner_id: UUID) -> list[Job]:
+    """Newest first."""
+    wanted = select(Job).where(Job.owner_id == owner_id, Job.deleted_at.is_(None)).order_by(Job.created_at.desc())
+    return list(db.session.scalars(wanted))
+
+
+def watched(run_id: UUID, owner_id: UUID | None) -> Watched:
+    """`owner_id` None is a game that sends no token, where those are served. Raises NotFound."""
+    job = db.session.get(Job, run_id, populate_existing=True)
+    if job is None or job.deleted_at is not None or (owner_id is not None and job.owner_id != owner_id):
+        raise NotFound(f"There is no run {run_id} among your jobs.")
+    return Watched(run_id, job.replay_from, job.last_seq, JobState(job.state))
+
+
+def events_after(run_id: UUID, seq: int, most: int = 500) -> list[tuple[int, bool, str]]:
+    """The next events as (seq, final, frame), in order, at most so many."""
+    wanted = select(Event.seq, Event.final, Event.frame).where(Event.run_id == run_id, Event.seq > seq)
+    return [tuple(row) for row in db.session.execute(wanted.order_by(Event.seq).limit(most))]
+
+
+def newest_seqs(run_ids: list[UUID]) -> dict[UUID, int]:
+    """The number of each job's newest event."""
+    rows = db.session.execute(select(Job.run_id, Job.last_seq).where(Job.run_id.in_(run_ids)))
+    return {row.run_id: row.last_seq for row in rows}
+
+
+def newest_artifact(run_id: UUID, kind: str) -> Artifact | None:
+    """The newest attempt's verified file of that kind."""
+    wanted = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == kind)
+    return db.session.scalars(wanted.order_by(Artifact.attempt.desc()).limit(1)).first()
+
+
+def metrics_of(run_id: UUID) -> list[Metric]:
+    """Every summary of the job, in the order it was trained."""
+    wanted = select(Metric).where(Metric.run_id == run_id).order_by(Metric.attempt, Metric.n)
+    return list(db.session.scalars(wanted))
+
+
+def attempts_of(run_id: UUID) -> list[tuple[Attempt, str]]:
+    """Every attempt with the name of its node, oldest first."""
+    wanted = select(Attempt, Node.name).join(Node).where(Attempt.run_id == run_id).order_by(Attempt.number)
+    return [tuple(row) for row in db.session.execute(wanted)]
+
+
+def nodes() -> list[Node]:
+    return list(db.session.scalars(select(Node).order_by(Node.name)))
+
+
+def is_there() -> Any:
+    """One round trip to PostgreSQL; raises what SQLAlchemy raises when it is away."""
+    return db.session.execute(select(1)).scalar()

@@ -1,0 +1,162 @@
+"""The recorder: consumes what nodes report from a durable queue, in batches; beside it run the relay and the sweeper.
+
+A batch is acknowledged after its commit, so a crash costs nothing: the broker delivers it again, and what was recorded
+before inserts nothing.
+"""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from celery import Celery
+from flask import Flask
+from kombu import Connection, Consumer
+from kombu.mixins import ConsumerMixin
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from wire.codec import NotAMessage, decode
+from wire.facts import BadFact, Fact, facts_from_wire
+from wire.names import EVENT_TYPE
+
+from .broker import EVENT_QUEUE
+from .extensions import db
+from .pipeline import record
+from .pipeline.batch import known_attempts
+from .pipeline.receiver import deliver
+from .pipeline.reports import FactsReported
+
+log = logging.getLogger(__name__)
+PREFETCH = 500
+WINDOW_SECONDS = 0.005
+"""How long a batch waits for more after its first message."""
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+
+class Recorder(ConsumerMixin):  # type: ignore[misc]
+    """The consumer of the event queue. Runs in the main thread until `should_stop`."""
+
+    def __init__(self, app: Flask, celery: Celery) -> None:
+        self.connection: Connection = celery.connection_for_read(heartbeat=60)
+        self._app = app
+        self._batch: list[Any] = []
+        self._since = 0.0
+
+    def get_consumers(self, consumer: type[Consumer], channel: Any) -> list[Consumer]:
+        return [consumer(EVENT_QUEUE, on_message=self._collect, prefetch_count=PREFETCH)]
+
+    def on_connection_revived(self) -> None:
+        """What was not acknowledged comes again on the new connection."""
+        self._batch.clear()
+
+    def on_connection_error(self, exc: Exception, interval: float) -> None:
+        log.warning("RabbitMQ is away (%s); trying again in %.0f s.", exc, interval)
+
+    def consume(self, limit: Any = None, timeout: Any = None, safety_interval: Any = 1, **options: Any) -> Any:
+        """kombu's loop with a batch at its end: wait for a message, take what comes within the window, record."""
+        with self.consumer_context(**options) as (connection, _, _):
+            beaten = time.monotonic()
+            while not self.should_stop:
+                self._drain(connection, self._patience())
+                if self._is_full():
+                    self._record(connection)
+                if time.monotonic() - beaten > 10:  # also while messages flow
+                    connection.heartbeat_check()
+                    beaten = time.monotonic()
+                yield
+
+    def _drain(self, connection: Connection, timeout: float) -> None:
+        try:
+            connection.drain_events(timeout=timeout)
+        except TimeoutError:
+            return  # nothing came
+
+    def _patience(self) -> float:
+        return max(0.0005, self._since + WINDOW_SECONDS - time.monotonic()) if self._batch else 1.0
+
+    def _is_full(self) -> bool:
+        enough = len(self._batch) >= PREFETCH or time.monotonic() - self._since >= WINDOW_SECONDS
+        return bool(self._batch) and enough
+
+    def _collect(self, message: Any) -> None:
+        if not self._batch:
+            self._since = time.monotonic()
+        self._batch.append(message)
+
+    def _record(self, connection: Connection) -> None:
+        batch, self._batch = self._batch, []
+        while not self.should_stop:
+            try:
+                with self._app.app_context():
+                    record_messages([message.body for message in batch])
+                break
+            except (OperationalError, InterfaceError) as error:
+                log.warning("PostgreSQL is away, %s messages wait: %s", len(batch), str(error).splitlines()[0])
+                connection.heartbeat_check()
+                time.sleep(1)
+        else:
+            return  # not recorded, not acknowledged: the broker keeps them
+        batch[-1].ack(multiple=True)
+
+
+def record_messages(bodies: list[Any]) -> None:
+    """Records a batch; where one message makes the batch fail, that one is set aside and the rest is recorded.
+
+    Raises OperationalError or InterfaceError while PostgreSQL is away.
+    """
+    try:
+        _record_all(bodies)
+    except (OperationalError, InterfaceError):
+        db.session.rollback()
+        raise
+    except Exception as error:  # a message that only the database could refuse
+        db.session.rollback()
+        if len(bodies) > 1:
+            for body in bodies:
+                record_messages([body])
+            return
+        log.exception("A message can't be recorded and is set aside.")
+        _set_aside(repr(error), bodies[0])
+
+
+def _record_all(bodies: list[Any]) -> None:
+    facts: list[Fact] = []
+    for body in bodies:
+        try:
+            facts += _facts(body)
+        except (NotAMessage, BadFact) as error:
+            _set_aside(str(error), body)
+    known = known_attempts(facts) if facts else set()
+    for fact in facts:
+        if (fact.run_id, fact.attempt) not in known:
+            _set_aside(f"There is no attempt {fact.attempt} of run {fact.run_id}.", repr(fact.body))
+    deliver(FactsReported([fact for fact in facts if (fact.run_id, fact.attempt) in known]))
+
+
+def _facts(body: Any) -> list[Fact]:
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise BadFact(f"The message has {len(body)} bytes; at most {MAX_MESSAGE_BYTES} are taken.")
+    message = decode(body)
+    if message.get("type") != EVENT_TYPE:
+        raise BadFact(f"An event of the type {str(message.get('type'))[:80]!r} is not known here.")
+    return facts_from_wire(message)
+
+
+def _set_aside(reason: str, body: Any) -> None:
+    text = bytes(body).decode("utf-8", "replace") if isinstance(body, bytes | memoryview) else str(body)
+    record.reject("events", reason, text)
+    db.session.commit()
+
+
+def run_beside(recorder: Recorder, *loops: Any) -> None:
+    """Runs the loops in threads beside the recorder, and stops them with it."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=loop, args=(stop,), daemon=True, name=loop.__qualname__) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        recorder.run()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(10)

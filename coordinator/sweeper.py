@@ -1,0 +1,103 @@
+"""What is stuck is somebody's job: this one's. Each sweep looks for work that nobody will come back to, and may run
+anywhere, any number of times: everything it does is safe to repeat."""
+
+import logging
+import threading
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from flask import Flask
+from sqlalchemy import delete, func, select, update
+
+from wire.names import TASK_TRAIN
+
+from . import ledger, pulses
+from .broker import TRAIN_QUEUE
+from .extensions import db
+from .lifecycle import ACTIVE, FINAL
+from .models import Artifact, Attempt, Job, Outbox
+from .pipeline.receiver import deliver
+from .pipeline.reports import AttemptLost
+from .storage import Storage
+
+log = logging.getLogger(__name__)
+RESEND_AFTER = timedelta(seconds=30)
+FACTS_GRACE = timedelta(minutes=5)
+
+
+class Sweeper:
+    """One thread of the recorder."""
+
+    def __init__(self, app: Flask, celery: Celery, storage: Storage, lease_seconds: float, every_seconds: float) -> None:
+        self._app, self._celery, self._storage = app, celery, storage
+        self._lease = timedelta(seconds=lease_seconds)
+        self._every = every_seconds
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweeps until `stop`."""
+        while not stop.wait(self._every):
+            for sweep in (self.end_silent_attempts, self.resend, self.finish_without_late_facts, self.purge_deleted):
+                try:
+                    with self._app.app_context():
+                        sweep()
+                except Exception as error:  # whatever is away now, the next sweep finds the same work
+                    log.warning("%s waits: %s", sweep.__name__, str(error).splitlines()[0] if str(error) else error)
+
+    def end_silent_attempts(self) -> None:
+        """Attempts whose lease is over. Only while the web has been there all that time to take heartbeats."""
+        web_since = pulses.alive_since("web")
+        if web_since is None:
+            return
+        silent = select(Attempt.run_id, Attempt.number).join(
+            Job, (Job.run_id == Attempt.run_id) & (Job.attempt == Attempt.number)
+        )
+        silent = silent.where(
+            Attempt.lease_until < func.now(), Attempt.ended_at.is_(None), Attempt.outcome.is_(None),
+            Job.state.in_(ACTIVE), func.now() - self._lease > web_since,
+        )  # fmt: skip
+        lost = db.session.execute(silent).all()
+        db.session.commit()
+        for run_id, number in lost:
+            log.warning("Attempt %s of run %s is lost: its node is silent.", number, run_id)
+            deliver(AttemptLost(run_id, number, f"Its node was silent for {self._lease.total_seconds():.0f} s."))
+
+    def resend(self) -> None:
+        """Tasks that were sent and that nobody has done. Trainings rightly wait; they are only sent again when the
+        queue is empty, that is, when the broker has lost them."""
+        old = (Outbox.sent_at < func.now() - RESEND_AFTER,)
+        late = update(Outbox).values(sent_at=None)
+        db.session.execute(late.where(*old, Outbox.task != TASK_TRAIN))
+        db.session.commit()
+        if db.session.scalar(select(func.count()).where(*old, Outbox.task == TASK_TRAIN)) and self._queue_is_empty():
+            db.session.execute(late.where(*old, Outbox.task == TASK_TRAIN))
+        db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
+        db.session.commit()
+
+    def _queue_is_empty(self) -> bool:
+        with self._celery.connection_for_read(heartbeat=0) as connection:
+            declared: Any = TRAIN_QUEUE(connection.default_channel).queue_declare(passive=True)
+            return bool(declared.message_count == 0)
+
+    def finish_without_late_facts(self) -> None:
+        """Outcomes that still wait for facts which will not come: their node died before it had sent them."""
+        waiting = select(Attempt).where(
+            Attempt.outcome.is_not(None), Attempt.ended_at.is_(None), Attempt.outcome_at < func.now() - FACTS_GRACE
+        )
+        for attempt in db.session.scalars(waiting).all():
+            log.warning("Attempt %s of run %s ends without its last facts.", attempt.number, attempt.run_id)
+            if attempt.outcome:
+                attempt.facts_recorded = max(attempt.facts_recorded, attempt.outcome["facts_sent"])
+            job = ledger.lock(attempt.run_id)
+            if job:
+                ledger.finish_if_complete(job, attempt)
+        db.session.commit()
+
+    def purge_deleted(self) -> None:
+        """Jobs that were deleted and have ended: first their files, then their rows."""
+        gone = select(Job.run_id).where(Job.deleted_at.is_not(None), Job.state.in_(FINAL)).limit(20)
+        for run_id in db.session.scalars(gone).all():
+            for key in db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all():
+                self._storage.delete(key)
+            db.session.execute(delete(Job).where(Job.run_id == run_id))
+            db.session.commit()

@@ -1,0 +1,74 @@
+"""The `results` worker: Celery tasks by which nodes hand in outcomes, and the task that ends an attempt.
+
+All are acknowledged late and safe to repeat.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from flask import Flask
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from wire import names
+from wire.facts import BadFact, Outcome
+
+from .extensions import db
+from .pipeline import record
+from .pipeline.receiver import deliver
+from .pipeline.reports import AttemptComplete, AttemptLost, OutcomeReported, Report
+
+log = logging.getLogger(__name__)
+LOST = "Its worker process died on the node."
+OPTIONS: dict[str, Any] = {"acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False}
+
+
+def register(celery: Celery, app: Flask) -> None:
+    """Adds the tasks of the queue `coord` to the Celery app."""
+
+    @celery.task(name=names.TASK_OUTCOME, **OPTIONS)
+    def outcome(message: Any) -> None:
+        _patiently(app, lambda: _outcome(message))
+
+    @celery.task(name=names.TASK_LOST, **OPTIONS)
+    def lost(task_id: str, run_id: str, attempt: int) -> None:
+        _patiently(app, lambda: _lost(task_id))
+
+    @celery.task(name=names.TASK_FINISH, **OPTIONS)
+    def finish(run_id: str, attempt: int) -> None:
+        # while S3 is away this raises and is rejected: the outbox still has the task and sends it again
+        _patiently(app, lambda: deliver(AttemptComplete(*names.attempt_of(names.task_id(run_id, attempt)))))
+
+
+def _outcome(message: Any) -> None:
+    if message is None:
+        return  # the node dropped the task: the attempt was not wanted any more
+    try:
+        report: Report = OutcomeReported(Outcome.from_wire(message))
+    except BadFact as error:
+        record.reject("outcome", str(error), str(message))
+        db.session.commit()
+        return
+    deliver(report)
+
+
+def _lost(task_id: str) -> None:
+    """An errback says no more than which task: whether its attempt is really lost, the record knows."""
+    try:
+        deliver(AttemptLost(*names.attempt_of(task_id), LOST))
+    except ValueError:
+        record.reject("lost", "The task's id is not one of ours.", task_id)
+        db.session.commit()
+
+
+def _patiently(app: Flask, work: Callable[[], None]) -> None:
+    """Does the work once PostgreSQL is there: an outcome is too precious for a limited number of tries."""
+    while True:
+        try:
+            with app.app_context():
+                return work()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("PostgreSQL is away; an outcome waits: %s", str(error).splitlines()[0])
+            time.sleep(1)

@@ -1,0 +1,48 @@
+"""gunicorn: gevent workers that serve many WebSockets each. Patched first, before anything opens a socket."""
+
+# ruff: noqa: E402
+from gevent import monkey
+
+monkey.patch_all()
+
+import threading
+import time
+from functools import partial
+from typing import Any
+
+from psycopg2 import extensions
+from psycogreen.gevent import gevent_wait_callback
+
+from coordinator.config import Config
+from coordinator.parts import parts
+
+_config = Config.from_environment()
+
+bind = _config.web_bind
+workers = _config.web_workers
+worker_class = "gevent"
+worker_connections = 10_000
+graceful_timeout = 20
+keepalive = 75
+timeout = 60
+control_socket_disable = True
+preload_app = False  # a fork must not share connections
+loglevel = _config.log_level.lower()
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """A query lets other greenlets run. The timeout matters: libpq's own connect timeout does not work this way."""
+    extensions.set_wait_callback(partial(gevent_wait_callback, timeout=15))
+
+
+def post_worker_init(worker: Any) -> None:
+    """Once the app is loaded, the process listens to the fanout and watches for its own end."""
+    live = parts(worker.wsgi).live
+    live.start()
+
+    def watch() -> None:
+        while worker.alive:
+            time.sleep(0.3)
+        live.stop()
+
+    threading.Thread(target=watch, daemon=True).start()

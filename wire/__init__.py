@@ -1,0 +1,1 @@
+"""What the programs say to each other. Standard library only; imports nothing of ours."""

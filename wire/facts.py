@@ -1,0 +1,168 @@
+"""What a node reports of an attempt: facts on the event queue, and the outcome as the task's return value.
+
+A fact is immutable and numbered (`n` = 1, 2, 3, ... within its attempt), so a repeat is recognised and a gap is seen.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Self
+from uuid import UUID
+
+PHASES = ("STARTING", "RUNNING")
+OUTCOMES = ("succeeded", "failed", "stopped", "interrupted")
+MAX_STATISTICS = 256
+MAX_ERROR_CHARACTERS = 2_000
+MAX_LOG_CHARACTERS = 16_000
+
+
+class BadFact(ValueError):
+    """A message from a node that does not keep to this vocabulary. The text says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One numbered thing that happened in an attempt; `kind` is "phase" or "metrics", `body` as documented there."""
+
+    run_id: UUID
+    attempt: int
+    n: int
+    kind: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file of the attempt that lies in staging: `kind` "model", "checkpoint"; `manifest` describes a model."""
+
+    kind: str
+    sha256: str
+    size: int
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_wire(cls, message: Any) -> Self:
+        _object(message, "An artifact")
+        sha256, size, kind = message.get("sha256"), message.get("size"), message.get("kind")
+        if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
+            raise BadFact("An artifact's sha256 must be 64 lower-case hexadecimal digits.")
+        if kind not in ("model", "checkpoint"):
+            raise BadFact(f"An artifact's kind must be model or checkpoint, not {kind!r}.")
+        manifest = message.get("manifest") or {}
+        return cls(kind, sha256, _whole(size, "An artifact's size"), _object(manifest, "An artifact's manifest"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended. `facts_sent` is the number of its last fact: the outcome is told after all of them."""
+
+    run_id: UUID
+    attempt: int
+    status: str
+    facts_sent: int
+    error: str | None = None
+    steps: int = 0
+    mean_reward: float | None = None
+    log_tail: str = ""
+    artifacts: tuple[Artifact, ...] = ()
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "run_id": str(self.run_id), "attempt": self.attempt, "status": self.status, "facts_sent": self.facts_sent,
+            "error": self.error, "steps": self.steps, "mean_reward": self.mean_reward, "log_tail": self.log_tail,
+            "artifacts": [{"kind": a.kind, "sha256": a.sha256, "size": a.size, "manifest": a.manifest}
+                          for a in self.artifacts],
+        }  # fmt: skip
+
+    @classmethod
+    def from_wire(cls, message: Any) -> Self:
+        """Raises BadFact with a sentence for anything that is not an outcome."""
+        _object(message, "An outcome")
+        status = message.get("status")
+        if status not in OUTCOMES:
+            raise BadFact(f"An outcome's status must be one of {', '.join(OUTCOMES)}, not {status!r}.")
+        reward, artifacts = message.get("mean_reward"), message.get("artifacts") or []
+        if not isinstance(artifacts, list) or len(artifacts) > 16:
+            raise BadFact("An outcome's artifacts must be a list of at most 16.")
+        return cls(
+            _uuid(message.get("run_id")), _whole(message.get("attempt"), "attempt", 1), status,
+            _whole(message.get("facts_sent"), "facts_sent"), _text(message.get("error"), MAX_ERROR_CHARACTERS) or None,
+            _whole(message.get("steps", 0), "steps"), None if reward is None else _finite(reward, "mean_reward"),
+            _text(message.get("log_tail"), MAX_LOG_CHARACTERS), tuple(Artifact.from_wire(a) for a in artifacts),
+        )  # fmt: skip
+
+
+def facts_to_wire(run_id: UUID | str, attempt: int, facts: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """The fields of one `training-facts` event: a batch of numbered facts of one attempt."""
+    return {"run_id": str(run_id), "attempt": attempt, "facts": [{"n": n, **fact} for n, fact in facts]}
+
+
+def facts_from_wire(message: dict[str, Any]) -> list[Fact]:
+    """The batch of one event. Raises BadFact with a sentence for anything that is not one."""
+    run_id, attempt = _uuid(message.get("run_id")), _whole(message.get("attempt"), "attempt", 1)
+    batch = message.get("facts")
+    if not isinstance(batch, list) or not batch:
+        raise BadFact("An event's facts must be a list of at least one.")
+    return [_fact(run_id, attempt, item) for item in batch]
+
+
+def _fact(run_id: UUID, attempt: int, item: Any) -> Fact:
+    body = dict(_object(item, "A fact"))
+    n, kind = _whole(body.pop("n", None), "n", 1), body.pop("kind", None)
+    if kind == "phase":
+        if body.get("phase") not in PHASES:
+            raise BadFact(f"A phase must be one of {', '.join(PHASES)}, not {body.get('phase')!r}.")
+        return Fact(run_id, attempt, n, kind, {"phase": body["phase"]})
+    if kind == "metrics":
+        return Fact(run_id, attempt, n, kind, _metrics(body))
+    raise BadFact(f"A fact's kind must be phase or metrics, not {kind!r}.")
+
+
+def _metrics(body: dict[str, Any]) -> dict[str, Any]:
+    """`mean_reward` and `std_reward` are None when no episode has ended since the last summary."""
+    behaviour = body.get("behaviour")
+    if not isinstance(behaviour, str) or not 0 < len(behaviour) <= 200:
+        raise BadFact("A metric's behaviour must be a name of 1 to 200 characters.")
+    statistics = _object(body.get("statistics") or {}, "A metric's statistics")
+    if len(statistics) > MAX_STATISTICS:
+        raise BadFact(f"A metric carries at most {MAX_STATISTICS} statistics, not {len(statistics)}.")
+    rewards = {name: None if body.get(name) is None else _finite(body[name], name)
+               for name in ("mean_reward", "std_reward")}  # fmt: skip
+    return {
+        "behaviour": behaviour, "step": _whole(body.get("step"), "step"),
+        "time_elapsed": _finite(body.get("time_elapsed"), "time_elapsed"), **rewards,
+        "statistics": {_text(name, 200): _statistic(value) for name, value in statistics.items()},
+    }  # fmt: skip
+
+
+def _statistic(value: Any) -> dict[str, float]:
+    return {str(part)[:16]: _finite(number, "A statistic") for part, number in _object(value, "A statistic").items()}
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadFact(f"{name} must be a JSON object, not {type(value).__name__}.")
+    return value
+
+
+def _uuid(value: Any) -> UUID:
+    try:
+        return UUID(str(value))
+    except ValueError:
+        raise BadFact(f"run_id must be a UUID, not {str(value)[:80]!r}.") from None
+
+
+def _whole(value: Any, name: str, least: int = 0) -> int:
+    if type(value) is not int or not least <= value < 2**53:
+        raise BadFact(f"{name} must be a whole number from {least} up, not {str(value)[:80]!r}.")
+    return value
+
+
+def _finite(value: Any, name: str) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise BadFact(f"{name} must be a finite number, not {str(value)[:80]!r}.")
+    return float(value)
+
+
+def _text(value: Any, most: int) -> str:
+    """Text kept to a bound, without NUL: PostgreSQL stores none."""
+    return "" if value is None else str(value).replace("\0", "")[:most]
