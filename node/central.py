@@ -1,0 +1,90 @@
+"""The node's side of the HTTP with the coordinator: claim, heartbeat, upload and download links."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import requests
+
+from wire.jobs import JobSpec
+from wire.names import NODE_API
+
+CONNECT_SECONDS, READ_SECONDS = 4, 15
+TRANSFER_SECONDS = 60
+"""Longest silence of S3 within a transfer."""
+
+
+class Away(Exception):
+    """The coordinator or S3 does not answer at the moment: worth another try."""
+
+
+class Refused(Exception):
+    """The coordinator has answered, and the answer is no."""
+
+
+class Central:
+    """The coordinator as one node sees it."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/") + NODE_API
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def hello(self, slots: int) -> None:
+        """This node is there. Raises Away or Refused."""
+        self._post("/hello", {"slots": slots})
+
+    def claim(self, run_id: str, attempt: int, claim: UUID) -> tuple[JobSpec, float]:
+        """What to train and the lease in seconds. Raises Refused when the attempt is not to be had, or Away."""
+        answer = self._post("/claims", {"run_id": run_id, "attempt": attempt, "claim": str(claim)})
+        return JobSpec.from_wire(answer["spec"]), float(answer["lease_seconds"])
+
+    def heartbeat(self, run_id: str, attempt: int) -> str:
+        """ "go on", "cancel" or "not yours". Raises Away or Refused."""
+        return str(self._post(f"/attempts/{run_id}/{attempt}/heartbeat", {})["answer"])
+
+    def upload(self, run_id: str, attempt: int, kind: str, path: Path) -> None:
+        """Puts a file into the attempt's staging place, straight into S3. Raises Away or Refused."""
+        link = self._post(f"/attempts/{run_id}/{attempt}/uploads", {"kind": kind})["url"]
+        try:
+            with path.open("rb") as content:
+                answer = requests.put(link, data=content, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS))
+        except requests.RequestException as error:
+            raise Away(f"S3 does not answer: {type(error).__name__}") from error
+        if answer.status_code != 200:
+            raise Away(f"S3 did not take the {kind}: status {answer.status_code}")
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            answer = requests.post(self._url + path, json=body, headers=self._headers,
+                                   timeout=(CONNECT_SECONDS, READ_SECONDS))  # fmt: skip
+            content = answer.json()
+        except requests.RequestException as error:  # also an answer that is no JSON: a proxy's, not ours
+            raise Away(f"The coordinator does not answer: {type(error).__name__}") from error
+        if answer.status_code >= 500:
+            raise Away(str(content.get("detail")))
+        if answer.status_code >= 400:
+            raise Refused(str(content.get("detail")))
+        return dict(content)
+
+
+def download(link: str, sha256: str, path: Path) -> None:
+    """Fetches a file by its link. Raises Away, also where the content is not what its SHA-256 promises."""
+    digest = hashlib.sha256()
+    try:
+        with requests.get(link, stream=True, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS)) as answer:
+            answer.raise_for_status()
+            with path.open("wb") as file:
+                for chunk in answer.iter_content(256 * 1024):
+                    digest.update(chunk)
+                    file.write(chunk)
+    except requests.RequestException as error:
+        raise Away(f"S3 does not answer: {type(error).__name__}") from error
+    if digest.hexdigest() != sha256:
+        raise Away("The checkpoint came damaged.")
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

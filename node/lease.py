@@ -1,0 +1,58 @@
+"""The lease of a running attempt: a heartbeat in a thread, whose answer may be to stop.
+
+A coordinator that does not answer stops nothing: the training goes on, and the next heartbeat is sent all the same.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from .central import Away, Refused
+
+log = logging.getLogger(__name__)
+BEATS_PER_LEASE = 5
+
+
+class Stop:
+    """Why a training is to stop: the first reason counts. Given to the training as its stop flag."""
+
+    CANCELLED, FENCED, SHUTDOWN = "cancelled", "fenced", "shutdown"
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+    def ask(self, reason: str) -> None:
+        self.reason = self.reason or reason
+
+    def is_set(self) -> bool:
+        return self.reason is not None
+
+
+class Lease:
+    """Renews until `release`; `beat` is one heartbeat and returns the coordinator's answer."""
+
+    def __init__(self, beat: Callable[[], str], lease_seconds: float, stop: Stop) -> None:
+        self._beat, self._stop = beat, stop
+        self._every = lease_seconds / BEATS_PER_LEASE
+        self._released = threading.Event()
+        threading.Thread(target=self._run, name="lease", daemon=True).start()
+
+    def release(self) -> None:
+        """No more heartbeats: the attempt is handed in."""
+        self._released.set()
+
+    def _run(self) -> None:
+        while not self._released.wait(self._every):
+            try:
+                self._heed(self._beat())
+            except Away as error:
+                log.warning("No heartbeat could be sent, the training goes on: %s", error)
+            except Refused as error:
+                log.error("The coordinator refuses heartbeats, the training goes on: %s", error)
+
+    def _heed(self, answer: str) -> None:
+        if answer == "cancel":
+            self._stop.ask(Stop.CANCELLED)
+        elif answer == "not yours":
+            self._stop.ask(Stop.FENCED)
+            self._released.set()

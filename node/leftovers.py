@@ -1,0 +1,49 @@
+"""What an earlier life of this node has left behind: its processes are ended, its last words are sent.
+
+Without this a node that was killed would keep ports and processors busy, and its jobs would wait for their leases.
+"""
+
+import logging
+from uuid import UUID
+
+from celery import Celery
+
+from wire.codec import NotAMessage
+from wire.facts import Outcome
+from wire.names import TASK_OUTCOME, attempt_of
+
+from .config import Config
+from .report import EventSender, Reporter, Spool
+from .shim import kill_leftovers
+from .workspace import Workspace, all_in
+
+log = logging.getLogger(__name__)
+RESTARTED = "The training node was restarted during the training."
+
+
+def clear(celery: Celery, config: Config) -> None:
+    """Kills what still runs, then hands in every attempt that was not handed in. Waits for a broker that is away."""
+    config.attempts_dir.mkdir(parents=True, exist_ok=True)
+    for workspace in all_in(config.attempts_dir):
+        if workspace.open():  # otherwise another process of this node is at work in it
+            kill_leftovers(config.attempts_dir)
+            _hand_in(celery, workspace)
+            workspace.remove()
+
+
+def _hand_in(celery: Celery, workspace: Workspace) -> None:
+    run_id, attempt = attempt_of(workspace.folder.name)
+    sender = EventSender(celery, str(run_id), attempt)
+    facts = Reporter(Spool(workspace.facts), sender).finish()
+    sender.close()
+    celery.send_task(TASK_OUTCOME, args=[_outcome(workspace, run_id, attempt, facts)])
+    log.warning("Attempt %s of run %s was handed in after a restart.", attempt, run_id)
+
+
+def _outcome(workspace: Workspace, run_id: UUID, attempt: int, facts: int) -> object:
+    try:
+        if kept := workspace.kept_outcome():
+            return kept
+    except NotAMessage as error:
+        log.error("The outcome of attempt %s of run %s can't be read: %s", attempt, run_id, error)
+    return Outcome(run_id, attempt, "interrupted", facts, RESTARTED).to_wire()

@@ -1,0 +1,57 @@
+"""The Celery app of a training node: `celery -A celery_app:node worker`.
+
+It knows only what a node needs: the queue of trainings and the exchange for outcomes.
+"""
+
+import os
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from wire import names
+from wire.settings import SETTINGS
+
+from . import signals, tasks
+from .config import Config
+
+
+def create_worker(config: Config | None = None) -> Celery:
+    """The app with its task and signals. Raises BadConfiguration."""
+    config = config or Config.from_environment()
+    celery = Celery("train_jobs", broker=config.broker_url, backend="disabled://")
+    celery.conf.update(SETTINGS)
+    transport = dict(SETTINGS["broker_transport_options"])
+    transport["client_properties"] = {"connection_name": f"node {config.node_name}:{os.getpid()}"}
+    celery.conf.update(
+        broker_transport_options=transport,
+        task_queues=[_train_queue(), _outcome_queue()],
+        task_default_queue=names.TRAIN_QUEUE,
+        task_routes={"coord.*": {"queue": names.OUTCOME_QUEUE}, "train.*": {"queue": names.TRAIN_QUEUE}},
+        worker_prefetch_multiplier=1,
+        worker_max_tasks_per_child=1,  # each training starts in a fresh process
+        worker_proc_alive_timeout=60,
+        worker_cancel_long_running_tasks_on_connection_loss=False,  # a broker's restart never ends a training
+        # the outcome must survive an outage: a large number, since Celery caps "for ever" to three tries
+        task_publish_retry_policy={
+            "max_retries": 10**6, "interval_start": 0.5, "interval_step": 1, "interval_max": 10,
+        },
+        # a node that restarts under its name must not be locked out by its own dying connection
+        control_queue_exclusive=False,
+        control_queue_durable=True,
+        control_queue_expires=3600.0,
+    )  # fmt: skip
+    tasks.register(celery, config)
+    signals.connect(celery, config)
+    return celery
+
+
+def _train_queue() -> Queue:
+    return Queue(
+        names.TRAIN_QUEUE, Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True), names.TRAIN_QUEUE,
+        queue_arguments={"x-queue-type": "classic", "x-max-priority": names.MAX_PRIORITY},
+    )  # fmt: skip
+
+
+def _outcome_queue() -> Queue:
+    exchange = Exchange(names.OUTCOME_EXCHANGE, type="topic", durable=True)
+    return Queue(names.OUTCOME_QUEUE, exchange, names.OUTCOME_QUEUE, queue_arguments={"x-queue-type": "classic"})
