@@ -4,15 +4,15 @@ from flask_migrate import Migrate
 from flask_sock import Sock
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, registry
 
 
 class Base(DeclarativeBase):
     """Base of all tables. Every whole number has 64 bits: sizes and sequence numbers outgrow 32."""
 
-    type_annotation_map = {int: BigInteger}
+    registry = registry(type_annotation_map={int: BigInteger})
 
 
-db = SQLAlchemy(model_class=Base)
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
 migrate = Migrate()
 sock = Sock()

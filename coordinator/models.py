@@ -101,6 +101,7 @@ class Attempt(Base):
     """One start of a job on a node. `facts_recorded` is the number of the newest fact kept of it."""
 
     __tablename__ = "attempts"
+    __table_args__ = (Index("attempts_open", "lease_until", postgresql_where=text("ended_at IS NULL")),)
     run_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     node_id: Mapped[UUID] = mapped_column(ForeignKey("nodes.id"))

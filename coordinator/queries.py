@@ -47,7 +47,7 @@ def watched(run_id: UUID, owner_id: UUID | None) -> Watched:
 def events_after(run_id: UUID, seq: int, most: int = 500) -> list[tuple[int, bool, str]]:
     """The next events as (seq, final, frame), in order, at most so many."""
     wanted = select(Event.seq, Event.final, Event.frame).where(Event.run_id == run_id, Event.seq > seq)
-    return [tuple(row) for row in db.session.execute(wanted.order_by(Event.seq).limit(most))]
+    return [(seq, final, frame) for seq, final, frame in db.session.execute(wanted.order_by(Event.seq).limit(most))]
 
 
 def newest_seqs(run_ids: list[UUID]) -> dict[UUID, int]:
@@ -71,7 +71,7 @@ def metrics_of(run_id: UUID) -> list[Metric]:
 def attempts_of(run_id: UUID) -> list[tuple[Attempt, str]]:
     """Every attempt with the name of its node, oldest first."""
     wanted = select(Attempt, Node.name).join(Node).where(Attempt.run_id == run_id).order_by(Attempt.number)
-    return [tuple(row) for row in db.session.execute(wanted)]
+    return [(attempt, node) for attempt, node in db.session.execute(wanted)]
 
 
 def nodes() -> list[Node]:

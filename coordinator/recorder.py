@@ -33,7 +33,7 @@ WINDOW_SECONDS = 0.005
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
-class Recorder(ConsumerMixin):  # type: ignore[misc]
+class Recorder(ConsumerMixin):
     """The consumer of the event queue. Runs in the main thread until `should_stop`."""
 
     def __init__(self, app: Flask, celery: Celery) -> None:

@@ -41,7 +41,7 @@ def stop_when_full(sender: Any = None, **_: Any) -> None:
         sender.cancel_task_queue(TRAIN_QUEUE)
 
 
-class ResumeWhenFree(bootsteps.StartStopStep):  # type: ignore[misc]
+class ResumeWhenFree(bootsteps.StartStopStep):
     """Looks several times a second whether a slot has become free."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)

@@ -68,7 +68,7 @@ class Publisher:
                 threading.Event().wait(1)
 
 
-class Listener(ConsumerMixin):  # type: ignore[misc]
+class Listener(ConsumerMixin):
     """Feeds the hub of one web process from a queue of its own that lives as long as its connection."""
 
     def __init__(self, broker_url: str, hub: Hub) -> None:
