@@ -132,7 +132,7 @@ def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str
     held = db.session.execute(
         update(Attempt)
         .where(Attempt.run_id == run_id, Attempt.number == number, Attempt.node_id == node_id)
-        .where(Attempt.ended_at.is_(None), Job.run_id == run_id, Job.attempt == number)
+        .where(Attempt.ended_at.is_(None), Job.run_id == Attempt.run_id, Job.attempt == Attempt.number)
         .values(lease_until=lease)
         .returning(Job.cancel_requested_at)
         .execution_options(synchronize_session=False)

@@ -37,7 +37,8 @@ class Config:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Raises BadConfiguration, naming every variable that is wrong or missing."""
-        values, wrong = {}, []
+        values: dict[str, Any] = {}
+        wrong = []
         for spec in fields(cls):
             raw = _read(environment, spec.name.upper())
             try:
