@@ -61,7 +61,7 @@ def _start(command: list[str], facts_fd: int) -> int:
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         pass_fds=(facts_fd,),
-        preexec_fn=die_with_the_shim,  # noqa: PLW1509  this process has one thread
+        preexec_fn=die_with_the_shim,  # safe: this process has one thread
     )
     os.close(facts_fd)
     trainer.returncode = 0  # reaped here, with all the adopted ones; Popen has nothing left to do

@@ -1,0 +1,133 @@
+"""The ML-Agents trainer as the node sees it: a YAML and a command line before, a folder of results after."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from node.trainers.base import Artifact, Command, Evidence, Machine, TrainingOrder, TrainingRefused
+from node.trainers.mlagents_config import behaviour_yaml, job_yaml
+from node.trainers.mlagents_explain import explain
+
+CONFIG = "trainer.yaml"
+RESULTS = "results"
+PROJECT = Path(__file__).resolve().parents[2]
+
+# What the trainer and the environment build get of the node's variables. Tokens and addresses are not among them.
+HARMLESS = {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "DISPLAY", "LD_LIBRARY_PATH", "SSL_CERT_FILE"}
+HARMLESS_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XDG_", "OMP_", "MKL_", "KMP_")
+
+FILES = (
+    ("configuration", "configuration.yaml"),
+    ("environment_log", "run_logs/Player-0.log"),
+    ("timers", "run_logs/timers.json"),
+    ("training_status", "run_logs/training_status.json"),
+)
+
+
+class MLAgentsTrainer:
+    """`mlagents-learn`, started through our launcher."""
+
+    def prepare(self, order: TrainingOrder, workspace: Path, machine: Machine) -> Command:
+        executable = environment_executable(order)
+        config = job_yaml(order, behaviour_yaml(order))
+        check_names(order)
+        workspace.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(workspace / RESULTS, ignore_errors=True)
+        (workspace / CONFIG).write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        place_checkpoint(order, workspace)
+        return Command(
+            argv=tuple(command_line(order, executable, machine)),
+            environ=trainer_environ(machine),
+            cwd=workspace,
+        )
+
+    def collect(self, order: TrainingOrder, workspace: Path) -> tuple[Artifact, ...]:
+        results = results_folder(order, workspace)
+        files = [Artifact(kind, results / name) for kind, name in (*FILES, ("model", f"{order.behaviour}.onnx"))]
+        events = [Artifact("tensorboard", path) for path in sorted((results / order.behaviour).glob("events.out.*"))]
+        return tuple(artifact for artifact in files + events if artifact.path.is_file())
+
+    def explain(self, order: TrainingOrder, evidence: Evidence) -> TrainingRefused | None:
+        return explain(order, evidence)
+
+
+def results_folder(order: TrainingOrder, workspace: Path) -> Path:
+    return workspace / RESULTS / order.run_id
+
+
+def check_names(order: TrainingOrder) -> None:
+    """Names become file names and arguments here, so nothing else may be in them. Raises TrainingRefused."""
+    for name in (order.run_id, order.behaviour):
+        if not name or len(name) > 128 or name.startswith(("-", ".")) or not name.isprintable() or {"/", "\\"} & set(name):
+            raise TrainingRefused(f"{name!r} cannot be the name of a run or behaviour.")
+    if order.max_steps < 1 or order.num_of_areas < 1 or order.seed < 0:
+        raise TrainingRefused("max_steps and num_of_areas must be at least 1, seed at least 0.")
+
+
+def environment_executable(order: TrainingOrder) -> Path:
+    """The program of the build, inside its folder. Raises TrainingRefused."""
+    name = str(order.environment.manifest.get("executable", ""))
+    folder = order.environment.folder.resolve()
+    path = (folder / name).resolve()
+    if not name or not path.is_relative_to(folder):
+        raise TrainingRefused("The environment's manifest names no executable inside its own folder.")
+    if not path.is_file():
+        raise TrainingRefused(f'The environment\'s executable "{name}" is missing.')
+    if not os.access(path, os.X_OK):
+        raise TrainingRefused(f'The environment\'s executable "{name}" is not executable (chmod +x is missing).')
+    return path
+
+
+def place_checkpoint(order: TrainingOrder, workspace: Path) -> None:
+    """Puts the checkpoint where `--resume` looks for it."""
+    if order.resume_from is None:
+        return
+    target = results_folder(order, workspace) / order.behaviour / "checkpoint.pt"
+    target.parent.mkdir(parents=True)
+    try:
+        shutil.copyfile(order.resume_from, target)
+    except OSError as error:
+        raise TrainingRefused(f"The checkpoint to resume from cannot be read ({error.strerror}).", "node") from error
+
+
+def command_line(order: TrainingOrder, executable: Path, machine: Machine) -> list[str]:
+    """mlagents-learn's arguments; those of the environment come last, as it wants them."""
+    options = {
+        "--run-id": order.run_id,
+        "--results-dir": RESULTS,
+        "--env": executable,
+        "--base-port": order.base_port,
+        "--seed": order.seed,
+        "--num-areas": order.num_of_areas,
+        "--timeout-wait": max(10, machine.connect_timeout_s),
+        "--torch-device": order.device,
+    }
+    words = [f"{name}={value}" for name, value in options.items()]
+    resume = ["--resume"] if order.resume_from else []
+    arguments = [str(word) for word in order.environment.manifest.get("arguments", [])]
+    env_args = ["--env-args", *arguments] if arguments else []
+    launcher = [machine.trainer_python, "-m", "node.trainers.mlagents_launcher", CONFIG]
+    return [*launcher, *words, "--no-graphics", *resume, *env_args]
+
+
+def trainer_environ(machine: Machine) -> Mapping[str, str]:
+    """A small environment: whatever a build does, it finds no secret of the node in there."""
+    kept = {name: value for name, value in machine.environ.items() if _harmless(name)}
+    return {
+        **kept,
+        # the trainer's own python3 first: environments written in Python find it by their shebang
+        "PATH": os.pathsep.join([str(Path(machine.trainer_python).absolute().parent), kept.get("PATH", os.defpath)]),
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": "0",
+        "TRAINER_THREADS": str(machine.threads),
+    }
+
+
+def _harmless(name: str) -> bool:
+    return name in HARMLESS or name.startswith(HARMLESS_PREFIXES)

@@ -1,0 +1,101 @@
+"""Where the launcher listens inside ML-Agents: the connected environment, each checkpoint, the next good moment to stop.
+
+Runs in the trainer's Python. Each hook calls the original and adds one thing; none changes what is computed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from node.trainers.mlagents_facts import Facts, StatsToFacts
+
+PATIENCE_S = 5.0  # how long a stop waits for the end of the current step before it interrupts
+
+
+class StopRequest:
+    """SIGINT and SIGTERM both mean: stop, save, export. Taken between two steps if one ends soon."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.stepping = False
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+        signal.signal(signal.SIGALRM, self._interrupt)
+
+    def _ask(self, number: int, frame: Any) -> None:
+        if self.asked:
+            return  # a second signal must not disturb the saving
+        self.asked = True
+        if not self.stepping:
+            raise KeyboardInterrupt
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    def take(self) -> None:
+        """Called between two steps."""
+        self.stepping = True
+        if self.asked:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+
+def install(facts: Facts, stop: StopRequest) -> None:
+    learn = importlib.import_module("mlagents.trainers.learn")
+    controller = importlib.import_module("mlagents.trainers.trainer_controller").TrainerController
+    saver = importlib.import_module("mlagents.trainers.model_saver.torch_model_saver").TorchModelSaver
+    _around(learn, "register_stats_writer_plugins", lambda original, options: original(options) + [StatsToFacts(facts)])
+    _around(controller, "_create_trainers_and_managers", functools.partial(_create_trainers, facts))
+    _around(controller, "advance", functools.partial(_advance, stop))
+    _around(saver, "save_checkpoint", functools.partial(_save_checkpoint, facts))
+    _around(saver, "_load_model", _load_model)
+
+
+def _around(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        return wrapper(original, *args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+def _create_trainers(facts: Facts, original: Any, controller: Any, env_manager: Any, behavior_ids: Any) -> None:
+    """Called after each reset and step; names behaviours only when the environment shows agents of new ones."""
+    original(controller, env_manager, behavior_ids)
+    if behavior_ids:
+        facts.tell("connected", behaviours=sorted(controller.trainers))
+
+
+def _advance(stop: StopRequest, original: Any, controller: Any, env_manager: Any) -> Any:
+    stop.take()
+    return original(controller, env_manager)
+
+
+def _save_checkpoint(facts: Facts, original: Any, saver: Any, behavior_name: str, step: int) -> Any:
+    exported, files = original(saver, behavior_name, step)
+    facts.tell("checkpoint", behaviour=behavior_name, step=int(step), path=files[0], model=exported)
+    return exported, files
+
+
+def _load_model(original: Any, saver: Any, load_path: str, policy: Any = None, reset_global_steps: bool = False) -> Any:
+    """ML-Agents fills what a checkpoint lacks with random weights and only warns; a resumed training must not."""
+    torch = importlib.import_module("torch")
+    saved = torch.load(load_path)
+    modules = saver.modules if policy is None else policy.get_modules()
+    for name, module in modules.items():
+        if isinstance(module, torch.nn.Module) and _shapes(module.state_dict()) != _shapes(saved.get(name, {})):
+            raise ValueError(f'the checkpoint does not fit the network, its part "{name}" is of another shape')
+    return original(saver, load_path, policy, reset_global_steps)
+
+
+def _shapes(state: Any) -> dict[str, Any]:
+    return {key: getattr(value, "shape", None) for key, value in state.items()}
