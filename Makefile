@@ -1,0 +1,51 @@
+# `make help` lists what there is. The logic is in scripts/; here are only the names.
+
+SHELL := /bin/sh
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv/bin
+ARGS ?=
+# `make run ONCE=1` is `make run ARGS=--once`.
+ONCE_1 := --once
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench services clean clean-data distclean not-running
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Options go in ARGS, as in: make run ARGS=--once    make test ARGS=tests/unit"
+
+setup: ## Install what is missing: .venv, .venv-node, rabbitmq-server
+	@test -n "$(PYTHON)" || { echo "Python 3.11 is needed. On Debian 12: apt-get install python3.11 python3.11-venv"; exit 1; }
+	@"$(PYTHON)" scripts/bootstrap.py
+
+run: setup ## Set up, start the platform, train the sample job, stay until Ctrl-C (ARGS=--once ends after the job)
+	@exec $(VENV)/python -m scripts.run $(ONCE_$(ONCE)) $(ARGS)
+
+test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
+	@exec $(VENV)/python -m pytest $(ARGS)
+
+lint: setup ## Check style, types and the direction of imports
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+bench: setup ## Measure against the floor (see bench/)
+	@exec $(VENV)/python -m bench $(ARGS)
+
+services: setup ## Start only PostgreSQL, RabbitMQ and S3, in the foreground
+	@exec $(VENV)/python -m services $(ARGS)
+
+clean: ## Remove caches
+	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+clean-data: not-running ## Remove all data: jobs, models, queues, logs
+	@rm -rf .data
+
+distclean: clean clean-data ## Remove everything that `make` made, the environments too
+	@rm -rf .venv .venv-node
+
+not-running:
+	@test ! -e .data/services.lock || flock -n .data/services.lock true || \
+		{ echo "The services still run (process $$(cat .data/services.lock)); end that run first."; exit 1; }
