@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 BEHAVIOUR = "Reach1D"
 OBSERVATION_SIZE = 2  # own position (-1 to 1), side of the goal (-1 or 1)
-STRIDE = 0.5  # of a full action (-1 or 1)
-STEP_REWARD = -0.005
-LONGEST_EPISODE = 40  # steps
+STRIDE = 0.25  # of a full action (-1 or 1)
+STEP_REWARD = -0.002
+LONGEST_EPISODE = 50  # steps
 
 
 @dataclass
@@ -60,6 +60,8 @@ class World:
 
     def reset(self) -> None:
         self.agents = [self._new_agent() for _ in range(self.agents_wanted)]
+        for agent in self.agents:  # out of step with each other, so that some episode ends all the time
+            agent.steps = self._random.randrange(LONGEST_EPISODE)
 
     def step(self, actions: list[float]) -> list[Agent]:
         """One action for each agent, in their order. Gives the agents whose episode has ended; new ones take their places."""
@@ -71,4 +73,4 @@ class World:
 
     def _new_agent(self) -> Agent:
         self.episodes += 1
-        return Agent(self.episodes, self._random.uniform(-0.5, 0.5), self._random.choice((-1, 1)))
+        return Agent(self.episodes, self._random.uniform(-0.3, 0.3), self._random.choice((-1, 1)))
