@@ -6,7 +6,7 @@ from uuid import UUID
 
 from flask import Flask
 
-from . import cli, pulses, queries
+from . import cli, connections, pulses, queries
 from .api import answers, health, jobs, nodes, socket
 from .api import models as model_routes
 from .api.framing import WholeWritesMiddleware
@@ -35,6 +35,8 @@ def create_app(config: Config | None = None) -> Flask:
     )
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
+    with app.app_context():
+        connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
     for module in (jobs, model_routes, nodes, health, socket):
@@ -46,7 +48,6 @@ def create_app(config: Config | None = None) -> Flask:
 
 
 ENGINE_OPTIONS = {
-    "pool_pre_ping": True,  # a connection that died with a restart of PostgreSQL is replaced, not served
     "pool_size": 10,
     "max_overflow": 10,
     "pool_timeout": 5,

@@ -2,8 +2,10 @@
 
 import os
 import socket
+from typing import Any
 from uuid import UUID
 
+from amqp.exceptions import MessageNacked
 from celery import Celery
 from kombu import Exchange, Queue
 
@@ -54,23 +56,63 @@ def make_celery(broker_url: str, role: str) -> Celery:
     return celery
 
 
-def send_training(celery: Celery, run_id: UUID, attempt: int, priority: int) -> None:
-    """The training task, confirmed by the broker. Its result comes back by `link`, a lost worker by `link_error`."""
+class ConfirmedSender:
+    """A connection on which many tasks are sent before the broker's confirms are waited for: one round trip a batch.
+
+    Celery's own way waits for each. Any failure raises; the connection is then of no use and the caller makes a new one.
+    """
+
+    def __init__(self, celery: Celery) -> None:
+        options = dict(celery.conf.broker_transport_options, confirm_publish=False)
+        self._connection = celery.connection_for_write(heartbeat=0, transport_options=options)
+        self.producer = celery.amqp.Producer(self._connection)
+        channel = self.producer.channel
+        for queue in (TRAIN_QUEUE, OUTCOME_QUEUE):
+            queue(channel).declare()
+        channel.confirm_select()
+        channel.events["basic_ack"].add(self._acked)
+        channel.events["basic_nack"].add(self._nacked)
+        self._sent = self._confirmed = 0
+
+    def __enter__(self) -> "ConfirmedSender":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.collect()  # without a word: the broker may not be listening
+
+    def sent(self) -> None:
+        """One more was published."""
+        self._sent += 1
+
+    def wait(self) -> None:
+        """Until the broker has confirmed everything sent. Raises TimeoutError after ten seconds of silence."""
+        while self._confirmed < self._sent:
+            self._connection.drain_events(timeout=10)
+
+    def _acked(self, delivery_tag: int, multiple: bool) -> None:
+        self._confirmed = delivery_tag if multiple else self._confirmed + 1
+
+    def _nacked(self, delivery_tag: int, multiple: bool) -> None:
+        raise MessageNacked(f"RabbitMQ did not take message {delivery_tag}.")
+
+
+def send_training(celery: Celery, producer: Any, run_id: UUID, attempt: int, priority: int) -> None:
+    """The training task. Its result comes back by `link`, a lost worker by `link_error`."""
     celery.send_task(
         names.TASK_TRAIN,
         kwargs={"run_id": str(run_id), "attempt": attempt},
         task_id=names.task_id(run_id, attempt),
         priority=priority,
-        mandatory=True,
-        confirm_timeout=10,
+        producer=producer,
+        retry=False,
         link=celery.signature(names.TASK_OUTCOME),
         # by name and with an argument of its own: published as a task, and never called inside the failing process
         link_error=celery.signature(names.TASK_LOST, args=(str(run_id), attempt)),
     )
 
 
-def send_finish(celery: Celery, run_id: UUID, attempt: int) -> None:
+def send_finish(celery: Celery, producer: Any, run_id: UUID, attempt: int) -> None:
     """The task that ends an attempt: artifacts to their final place, the job to its final state."""
     celery.send_task(
-        names.TASK_FINISH, kwargs={"run_id": str(run_id), "attempt": attempt}, mandatory=True, confirm_timeout=10
+        names.TASK_FINISH, kwargs={"run_id": str(run_id), "attempt": attempt}, producer=producer, retry=False
     )

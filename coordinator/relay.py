@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery
 from flask import Flask
-from sqlalchemy import func
+from sqlalchemy import bindparam, func, update
 from sqlalchemy import select as sql_select
 
 from wire.names import TASK_TRAIN
@@ -23,6 +23,8 @@ from .models import Outbox
 
 log = logging.getLogger(__name__)
 BATCH = 100
+GATHER_SECONDS = 0.005
+"""The first task goes at once; while more come, they are sent together."""
 
 
 class Relay:
@@ -35,21 +37,21 @@ class Relay:
         """Sends until `stop`. PostgreSQL or RabbitMQ away: tries again, for as long as it takes."""
         while not stop.is_set():
             try:
-                with self._app.app_context():
-                    self._listen(stop)
+                with self._app.app_context(), broker.ConfirmedSender(self._celery) as sender:
+                    self._listen(stop, sender)
             except Exception as error:  # whichever of the two is away, the rows are still there
                 log.warning("The outbox waits: %s", str(error).splitlines()[0] if str(error) else repr(error))
                 stop.wait(1)
 
-    def _listen(self, stop: threading.Event) -> None:
+    def _listen(self, stop: threading.Event, sender: broker.ConfirmedSender) -> None:
         connection = db.engine.raw_connection()
         try:
             raw: Any = connection.driver_connection
             raw.set_session(autocommit=True)
             raw.cursor().execute(f"LISTEN {OUTBOX_CHANNEL}")
             while not stop.is_set():
-                while self.send_batch():
-                    pass
+                while self.send_batch(sender):
+                    stop.wait(GATHER_SECONDS)
                 select.select([raw], [], [], 1.0)
                 raw.poll()
                 raw.notifies.clear()
@@ -57,21 +59,30 @@ class Relay:
             connection.invalidate()  # it listens: it is no good for the pool
             connection.close()
 
-    def send_batch(self) -> int:
+    def send_batch(self, sender: broker.ConfirmedSender) -> int:
         """Sends up to a hundred waiting tasks and returns how many there were."""
-        waiting = sql_select(Outbox).where(Outbox.sent_at.is_(None)).order_by(Outbox.id).limit(BATCH)
-        rows = db.session.scalars(waiting.with_for_update(skip_locked=True)).all()
-        try:
+        with db.engine.begin() as connection:
+            rows = connection.execute(_WAITING).all()
             for row in rows:
-                self._send(row)
-                row.sent_at = func.now()
-        finally:
-            db.session.commit()  # those that were sent stay sent, also when the next one failed
-            db.session.remove()
+                self._send(row, sender)
+            sender.wait()
+            if rows:
+                connection.execute(_SENT, {"ids": [row.id for row in rows]})
         return len(rows)
 
-    def _send(self, row: Outbox) -> None:
+    def _send(self, row: Any, sender: broker.ConfirmedSender) -> None:
         if row.task == TASK_TRAIN:
-            broker.send_training(self._celery, row.run_id, row.attempt, row.priority)
+            broker.send_training(self._celery, sender.producer, row.run_id, row.attempt, row.priority)
         else:
-            broker.send_finish(self._celery, row.run_id, row.attempt)
+            broker.send_finish(self._celery, sender.producer, row.run_id, row.attempt)
+        sender.sent()
+
+
+_WAITING = (
+    sql_select(Outbox.id, Outbox.task, Outbox.run_id, Outbox.attempt, Outbox.priority)
+    .where(Outbox.sent_at.is_(None))
+    .order_by(Outbox.id)
+    .limit(BATCH)
+    .with_for_update(skip_locked=True)
+)
+_SENT = update(Outbox).where(Outbox.id.in_(bindparam("ids", expanding=True))).values(sent_at=func.now())

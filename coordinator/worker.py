@@ -1,6 +1,11 @@
 """The Celery app of the coordinator as a process runs it: for the `results` worker, for Flower, for `celery inspect`."""
 
+from typing import Any
+
 from celery import Celery
+from celery.signals import celeryd_init
+
+from wire.settings import WORKER_CONTROL
 
 from . import broker, tasks
 from .app import create_app
@@ -15,4 +20,9 @@ def create_worker() -> Celery:
     celery = broker.make_celery(its.config.broker_url, "results")
     tasks.register(celery, app)
     steps.connect(its.storage, its.publisher, its.config.max_attempts)
+
+    @celeryd_init.connect(weak=False)
+    def become_worker(conf: Any = None, **_: Any) -> None:
+        conf.update(WORKER_CONTROL)  # Flower and `celery inspect` use the same app and must not have these
+
     return celery

@@ -48,7 +48,7 @@ def _train(config: Config, spec: JobSpec, folder: Path, stop: Stop, say: Callabl
     build = _environment(Path(config.environments_dir), spec.env_id)
     resume_from = _checkpoint(spec, folder, stop)
     machine = Machine(config.trainer_python, config.environ, config.trainer_threads, config.connect_seconds)
-    with ports.lease() as base_port:
+    with ports.hold_base_port() as base_port:
         order = TrainingOrder(
             run_id=spec.run_id, attempt=spec.attempt, behaviour=spec.behaviour, environment=build,
             max_steps=spec.max_steps, num_of_areas=spec.num_of_areas, seed=spec.seed, base_port=base_port,

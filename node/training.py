@@ -183,20 +183,21 @@ class _Judge:
 
     def _complain(self) -> None:
         """Raises TrainingRefused unless the training came to its end."""
-        watch = self.watch
-        facts = tuple(watch.words.values())
-        refused = self.trainer.explain(self.order, Evidence(watch.exit_code or 0, facts, ""))
-        trained = watch.step >= self.order.max_steps and self.models
-        if watch.late and not refused_by_facts(watch.words):
-            raise TrainingRefused("The environment connected, but showed no agent that wants decisions, for minutes.")
-        if refused and not trained:  # what goes wrong after the model was written does no harm
-            raise refused
-        if not trained and "interrupted" in watch.words:
-            raise TrainingRefused("The training was interrupted from outside.", "node")
-        if not trained:
-            raise TrainingRefused(
-                f"The environment ended the training after {watch.step} of {self.order.max_steps} steps."
-            )
+        if self.watch.step >= self.order.max_steps and self.models:
+            return  # what went wrong after the model was written does no harm
+        raise self._reason() or TrainingRefused(
+            f"The environment ended the training after {self.watch.step} of {self.order.max_steps} steps."
+        )
+
+    def _reason(self) -> TrainingRefused | None:
+        words = self.watch.words
+        if self.watch.late and not {"error", "broken"} & set(words):
+            return TrainingRefused("The environment started, but for minutes none of its agents wanted a decision.")
+        facts = tuple(words.values())
+        refused = self.trainer.explain(self.order, Evidence(self.watch.exit_code or 0, facts))
+        if refused is None and "interrupted" in words:
+            return TrainingRefused("The training was interrupted from outside.", "node")
+        return refused
 
     def _checkpoint(self) -> tuple[Artifact, ...]:
         """The last complete one: checkpoint.pt itself may have been cut off in the middle of being written."""
@@ -226,10 +227,6 @@ class _Judge:
         player = [artifact.path for artifact in self.kept if artifact.kind == "environment_log"]
         tails = [_tail(self.workspace / "trainer.log", TAIL_BYTES), *(_tail(path, TAIL_BYTES // 3) for path in player)]
         return "\n---- the environment's own log ----\n".join(tail for tail in tails if tail)
-
-
-def refused_by_facts(words: Mapping[str, Any]) -> bool:
-    return bool({"error", "broken"} & set(words))
 
 
 def check_model(path: Path, order: TrainingOrder, workspace: Path, trainer: Command) -> dict[str, Any]:

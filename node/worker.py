@@ -9,7 +9,7 @@ from celery import Celery
 from kombu import Exchange, Queue
 
 from wire import names
-from wire.settings import SETTINGS
+from wire.settings import SETTINGS, WORKER_CONTROL
 
 from . import signals, tasks
 from .config import Config
@@ -35,10 +35,7 @@ def create_worker(config: Config | None = None) -> Celery:
         task_publish_retry_policy={
             "max_retries": 10**6, "interval_start": 0.5, "interval_step": 1, "interval_max": 10,
         },
-        # a node that restarts under its name must not be locked out by its own dying connection
-        control_queue_exclusive=False,
-        control_queue_durable=True,
-        control_queue_expires=3600.0,
+        **WORKER_CONTROL,
     )  # fmt: skip
     tasks.register(celery, config)
     signals.connect(celery, config)

@@ -41,3 +41,11 @@ SETTINGS: dict[str, Any] = {
     "worker_redirect_stdouts": False,
     "worker_send_task_events": True,
 }
+
+WORKER_CONTROL: dict[str, Any] = {
+    # a worker that restarts under its name must not be locked out by its own dying connection; for workers only:
+    # a client with these settings would leave a durable reply queue behind at every question it asks
+    "control_queue_exclusive": False,
+    "control_queue_durable": True,
+    "control_queue_expires": 3600.0,
+}

@@ -1,0 +1,116 @@
+"""The Procfile's programs one by one, for tests and benchmarks that start, kill and restart them as they please.
+
+People start them with `honcho start`; the commands are read from the same file.
+"""
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from services.errors import ServiceError
+from services.ports import free_ports
+from services.process import Process
+from services.stack import Stack
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 60
+
+
+def procfile(path: Path = ROOT / "Procfile") -> dict[str, str]:
+    """The commands of a Procfile by name."""
+    lines = [line.partition(":") for line in path.read_text().splitlines() if line.strip() and line[0] != "#"]
+    return {name.strip(): command.strip() for name, _, command in lines}
+
+
+class Platform:
+    """The programs over a running stack, with a user and a node; all data and logs in `folder`."""
+
+    def __init__(self, stack: Stack, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        web, flower = free_ports(2, set(stack.ports.values()))
+        self.url = f"http://127.0.0.1:{web}"
+        self.socket_url = f"ws://127.0.0.1:{web}/ws/v1/client-stream"
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        self.env = {
+            **os.environ, **stack.env, "PATH": path, "PYTHONPATH": str(ROOT), "WEB_BIND": f"127.0.0.1:{web}",
+            "FLOWER_PORT": str(flower), "COORDINATOR_URL": self.url, "NODE_DATA_DIR": str(folder / "node"),
+            "NODE_NAME": "node", "TRAINER_PYTHON": trainer_python(), **(settings or {}),
+        }  # fmt: skip
+        self._commands = procfile()
+        self._processes: dict[str, Process] = {}
+        self.token = self.node_token = ""
+
+    def prepare(self) -> None:
+        """The tables, the bucket, a user's token and a node's."""
+        self.run("flask --app wsgi db upgrade")
+        self.token = self.run("flask --app wsgi tokens create player")
+        self.node_token = self.env["NODE_TOKEN"] = self.run("flask --app wsgi nodes enroll node")
+
+    def run(self, command: str) -> str:
+        """A command of the coordinator's, to its end; what it printed."""
+        done = subprocess.run(
+            command, shell=True, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False  # noqa: S602
+        )
+        if done.returncode != 0:
+            raise ServiceError(f"`{command}` failed:\n{done.stderr[-3000:]}")
+        return done.stdout.strip()
+
+    def start(self, *names: str) -> None:
+        """Starts programs (all those named before, again) and waits until the web answers."""
+        for name in names:
+            self.process(name).start(["sh", "-c", f"exec {self._commands[name]}"], self.env, ROOT)
+        if "web" in names:
+            self.process("web").wait_ready(self.is_ready, READY_SECONDS)
+
+    def process(self, name: str) -> Process:
+        """The program of that name, to be stopped, killed or looked at."""
+        made = Process(name, self.folder / f"{name}.log", self.folder / f"{name}.pid")
+        return self._processes.setdefault(name, made)
+
+    def is_ready(self) -> bool:
+        """Whether the web can take jobs."""
+        try:
+            with urllib.request.urlopen(self.url + "/readyz", timeout=5) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def log(self, name: str) -> str:
+        """What a program has printed so far."""
+        return self.process(name).log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Stops all that run."""
+        for process in self._processes.values():
+            process.stop()
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.prepare()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def trainer_python() -> str:
+    """The Python with ML-Agents: TRAINER_PYTHON, or the one that `make setup` has made."""
+    return os.environ.get("TRAINER_PYTHON") or str(ROOT / ".venv-node" / "bin" / "python")
+
+
+def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    """Returns once the condition holds; raises AssertionError naming `what` was waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Waited {seconds:.0f} s in vain for: {what}.")
+        time.sleep(0.05)
