@@ -34,14 +34,14 @@ def check_version() -> None:
     if sys.version_info[:2] != NEEDED:
         found = ".".join(map(str, sys.version_info[:2]))
         raise SetupError(
-            f"Python {NEEDED_TEXT} is needed (ML-Agents and torch are tried with it), and `python{NEEDED_TEXT}` was not "
-            f"found; {sys.executable} is {found}. On Debian 12: apt-get install python{NEEDED_TEXT} "
+            f"Python {NEEDED_TEXT} is needed (ML-Agents and torch are tried with it), and `python{NEEDED_TEXT}` was "
+            f"not found; {sys.executable} is {found}. On Debian 12: apt-get install python{NEEDED_TEXT} "
             f"python{NEEDED_TEXT}-venv. Elsewhere, name one: make PYTHON=/path/to/python{NEEDED_TEXT}"
         )
 
 
 def check_venv() -> None:
-    """Raises when this Python has no venv and it can't be installed: on Debian and Ubuntu it is a package of its own."""
+    """Raises when this Python has no venv (on Debian and Ubuntu a package of its own) and it can't be installed."""
     if has_venv():
         return
     package = f"python{NEEDED_TEXT}-venv"

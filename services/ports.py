@@ -45,7 +45,8 @@ def free_ports(count: int, taken: set[int]) -> list[int]:
 def require_free(port: int, what: str, variable: str) -> None:
     """Raises a sentence that names the port and the variable when another program listens there."""
     if not is_free(port):
+        example = f"{HOST}:<port>" if variable.endswith("BIND") else "<port>"
         raise ServiceError(
-            f"Port {port}, wanted for {what}, is used by another program. End that program, "
-            f"or choose another port with {variable}=<port>."
+            f"Port {port}, wanted for {what}, is used by another program. End that program, or choose another port "
+            f"with {variable}={example}."
         )
