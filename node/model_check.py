@@ -1,6 +1,6 @@
 """Says whether a file is the model that a behaviour needs: `python -m node.model_check MODEL EXPECTED_JSON`.
 
-Runs in the trainer's Python, loads the model as a game would, and prints the model's manifest as one JSON object with `error`.
+Runs in the trainer's Python, loads the model as a game would, and prints the model's manifest (with `error`) as JSON.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ class NoPortLeft(Exception):
 
 @contextlib.contextmanager
 def hold_base_port(count: int = 1, first: int = FIRST, last: int = LAST) -> Iterator[int]:
-    """A base port whose `count` ports (base, base + 1, ...) nobody on this machine uses; held until the end of the block.
+    """A base port whose `count` ports (base, base + 1, ...) nobody on this machine uses, held until the block ends.
 
     Raises NoPortLeft. The holds end with this process, however it ends.
     """
@@ -46,7 +46,7 @@ def _hold(holds: contextlib.ExitStack, port: int) -> bool:
 
 
 def is_free(port: int) -> bool:
-    """Whether a program could listen there now, on IPv4 and IPv6. Connections that are still closing count as in use."""
+    """Whether a program could listen there now, on IPv4 and IPv6. A connection that is still closing counts as use."""
     return _can_bind(socket.AF_INET, port) and (not _has_ipv6() or _can_bind(socket.AF_INET6, port))
 
 

@@ -1,4 +1,4 @@
-"""A trainer's process under its shim: its facts come in, an interrupt goes out, and at the end of the block nothing is left."""
+"""A trainer's process under its shim: facts come in, an interrupt goes out, and in the end nothing is left."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Process:
     def __enter__(self) -> Process:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         try:
             self.end()
         finally:
             os.close(self._facts)
 
     def facts(self, timeout_s: float) -> list[dict[str, Any]]:
-        """The facts that have come in, waiting for the first one so long. `drained` afterwards: there will be no more."""
+        """The facts that have come in, waiting so long for the first. `drained` afterwards: there will be no more."""
         if self.drained:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._shim.wait(timeout_s)

@@ -1,7 +1,7 @@
-"""Stands between the node and a trainer: starts it in a session of its own, dies with its parent, takes the whole tree along.
+"""Stands between node and trainer: starts it in its own session, dies with its parent, takes its whole tree along.
 
-Run as a program: `python -I -S shim.py PARENT_PID PIDFILE RUN_ID ATTEMPT FACTS_FD COMMAND...`. Its standard input is a pipe that the
-parent holds and never writes to: the end of it means that the parent is gone or wants an end. Standard library only; Linux.
+Run as a program: `python -I -S shim.py PARENT_PID PIDFILE RUN_ID ATTEMPT FACTS_FD COMMAND...`. Its standard input is a
+pipe that the parent holds and never writes to: the end of it means that the parent is gone or wants an end. Linux only.
 """
 
 from __future__ import annotations
@@ -129,11 +129,11 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
 
 
-# ---- what is running: /proc -------------------------------------------------------------------------------------------
+# ---- what is running, from /proc
 
 
 def started(pid: int) -> str:
-    """When that process started, as boot id and clock ticks: with its pid a name that is never given twice. "" if gone."""
+    """When that process started (boot id and clock ticks): with its pid never given twice. "" if it is gone."""
     fields = _stat(pid)
     if not fields:
         return ""
@@ -178,7 +178,7 @@ def _kill(pids: Iterable[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-# ---- for the node: what a crash left behind --------------------------------------------------------------------------
+# ---- for the node: what a crash left behind
 
 
 def kill_marked(mark: str) -> None:
@@ -191,10 +191,11 @@ def kill_leftovers(folder: Path) -> list[tuple[str, int]]:
 
     For a node's start only: a training that is meant to run is killed too.
     """
-    return [_kill_leftover(pidfile) for pidfile in sorted(folder.glob("*.pid"))]
+    return [kill_leftover(pidfile) for pidfile in sorted(folder.glob("*.pid"))]
 
 
-def _kill_leftover(pidfile: Path) -> tuple[str, int]:
+def kill_leftover(pidfile: Path) -> tuple[str, int]:
+    """The same for one training."""
     try:
         record = json.loads(pidfile.read_text(encoding="utf-8"))
         pid, mark = int(record["pid"]), str(record["mark"])

@@ -1,6 +1,7 @@
 """Plays Reach1D with a trained model, as a game would: `python environments/reach1d/play.py model.onnx`.
 
-Needs onnxruntime and numpy only. Prints the mean reward of an episode; a random player gets about 0, a perfect one 0.98.
+Needs onnxruntime and numpy only. Prints the mean reward of an episode: a random player's is about 0, a perfect
+one's 0.99.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy
 import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from world import World  # noqa: E402
+from world import World
 
 
 def mean_reward(model: Path, episodes: int = 200, seed: int = 1) -> float:

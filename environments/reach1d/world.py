@@ -64,7 +64,7 @@ class World:
             agent.steps = self._random.randrange(LONGEST_EPISODE)
 
     def step(self, actions: list[float]) -> list[Agent]:
-        """One action for each agent, in their order. Gives the agents whose episode has ended; new ones take their places."""
+        """One action for each agent, in their order. Gives those whose episode has ended; new ones follow."""
         for agent, action in zip(self.agents, actions, strict=True):
             agent.step(action)
         ended = [agent for agent in self.agents if agent.done]

@@ -98,8 +98,7 @@ class Evidence:
     """What is known of a trainer that has ended: never its exit code alone."""
 
     exit_code: int
-    facts: tuple[Mapping[str, Any], ...]  # the trainer's own last words: kinds connected, broken, error
-    log_tail: str
+    facts: tuple[Mapping[str, Any], ...]  # the trainer's last word of each kind: connected, broken, error, finished ...
 
 
 class Trainer(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from node.trainers.mlagents_explain import explain
 
 CONFIG = "trainer.yaml"
 RESULTS = "results"
+NAME = re.compile(r"\w[\w .+-]{0,127}")
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What the trainer and the environment build get of the node's variables. Tokens and addresses are not among them.
@@ -33,6 +35,8 @@ class MLAgentsTrainer:
     """`mlagents-learn`, started through our launcher."""
 
     def prepare(self, order: TrainingOrder, workspace: Path, machine: Machine) -> Command:
+        if shutil.which(machine.trainer_python) is None:
+            raise TrainingRefused("This training node has no Python for the trainer (TRAINER_PYTHON).", "node")
         executable = environment_executable(order)
         config = job_yaml(order, behaviour_yaml(order))
         check_names(order)
@@ -63,7 +67,7 @@ def results_folder(order: TrainingOrder, workspace: Path) -> Path:
 def check_names(order: TrainingOrder) -> None:
     """Names become file names and arguments here, so nothing else may be in them. Raises TrainingRefused."""
     for name in (order.run_id, order.behaviour):
-        if not name or len(name) > 128 or name.startswith(("-", ".")) or not name.isprintable() or {"/", "\\"} & set(name):
+        if not NAME.fullmatch(name):
             raise TrainingRefused(f"{name!r} cannot be the name of a run or behaviour.")
     if order.max_steps < 1 or order.num_of_areas < 1 or order.seed < 0:
         raise TrainingRefused("max_steps and num_of_areas must be at least 1, seed at least 0.")

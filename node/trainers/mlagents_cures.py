@@ -23,14 +23,14 @@ OLD_MESSAGES = re.compile(r"mlagents_envs\.communicator_objects\.\w+_pb2")
 
 def cure_numpy() -> None:
     """ML-Agents says np.float, which numpy 1.24 removed."""
-    numpy = importlib.import_module("numpy")
+    numpy: Any = importlib.import_module("numpy")
     if not hasattr(numpy, "float"):
         numpy.float = float
 
 
 def cure_torch(threads: int) -> None:
-    """One self-contained .onnx file, no code out of checkpoints, and a thread count that does not depend on the machine."""
-    torch = importlib.import_module("torch")
+    """One self-contained .onnx file, no code out of checkpoints, and a fixed number of threads."""
+    torch: Any = importlib.import_module("torch")
     torch.onnx.export = _with(torch.onnx.export, dynamo=False)
     torch.load = _with(torch.load, weights_only=True)
     importlib.import_module("mlagents.torch_utils")  # sets a thread count of its own at import

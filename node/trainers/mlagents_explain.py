@@ -10,8 +10,8 @@ from node.trainers.base import Cause, Evidence, TrainingOrder, TrainingRefused
 
 SIGKILL_CODE = 128 + 9
 
-# (type of the error or "", pattern in its message, sentence before the environment was connected, sentence after, whose fault)
-# In a sentence {1} is the pattern's group.
+# Type of the error (or ""), pattern in its message, sentence before the environment was connected, another for after that
+# (or ""), whose fault. {1} in a sentence is the pattern's first group.
 RULES: tuple[tuple[str, str, str, str, Cause], ...] = (
     ("UnityTimeOutException", "",
      "The environment started but did not connect to the trainer in time.",
@@ -20,7 +20,7 @@ RULES: tuple[tuple[str, str, str, str, Cause], ...] = (
      "The environment ended (exit code {1}) before it had connected to the trainer.",
      "The environment ended (exit code {1}) in the middle of the training.", "user"),
     ("UnityEnvironmentException", r"API version is not compatible.*Unity API: ([\d.]+)",
-     "The environment was built with an ML-Agents package of communication version {1}, which this trainer cannot talk to.",
+     "The environment speaks version {1} of ML-Agents' protocol, which this trainer does not understand.",
      "", "user"),
     ("UnityEnvironmentException", "Couldn't launch", "The environment's executable cannot be found.", "", "user"),
     ("UnityEnvironmentException", "permissions", "The environment's executable is not executable.", "", "user"),
@@ -42,7 +42,8 @@ RULES: tuple[tuple[str, str, str, str, Cause], ...] = (
     ("UnpicklingError", "", "The checkpoint to resume from is damaged.", "", "node"),
     ("", r"PytorchStreamReader|invalid magic number|failed finding central directory",
      "The checkpoint to resume from is damaged.", "", "node"),
-    ("", r"[Oo]ut of memory|OutOfMemory|MemoryError|can't allocate memory", "The training ran out of memory.", "", "node"),
+    ("", r"[Oo]ut of memory|OutOfMemory|MemoryError|can't allocate memory",
+     "The training ran out of memory.", "", "node"),
     ("", r"(?:Torch not compiled with|No CUDA GPUs|Invalid device|CUDA error)",
      "This training node cannot use the device it is set to.", "", "node"),
     ("ModuleNotFoundError", r"No module named '(.*)'", "This training node's Python has no {1} installed.", "", "node"),

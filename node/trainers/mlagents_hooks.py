@@ -1,4 +1,4 @@
-"""Where the launcher listens inside ML-Agents: the connected environment, each checkpoint, the next good moment to stop.
+"""Where the launcher listens inside ML-Agents: a connected environment, each checkpoint, the next moment to stop.
 
 Runs in the trainer's Python. Each hook calls the original and adds one thing; none changes what is computed.
 """
@@ -51,7 +51,7 @@ def install(facts: Facts, stop: StopRequest) -> None:
     learn = importlib.import_module("mlagents.trainers.learn")
     controller = importlib.import_module("mlagents.trainers.trainer_controller").TrainerController
     saver = importlib.import_module("mlagents.trainers.model_saver.torch_model_saver").TorchModelSaver
-    _around(learn, "register_stats_writer_plugins", lambda original, options: original(options) + [StatsToFacts(facts)])
+    _around(learn, "register_stats_writer_plugins", lambda original, options: [*original(options), StatsToFacts(facts)])
     _around(controller, "_create_trainers_and_managers", functools.partial(_create_trainers, facts))
     _around(controller, "advance", functools.partial(_advance, stop))
     _around(saver, "save_checkpoint", functools.partial(_save_checkpoint, facts))

@@ -1,6 +1,7 @@
-"""Starts ML-Agents inside the trainer's own Python: `python -m node.trainers.mlagents_launcher <mlagents-learn's arguments>`.
+"""Starts ML-Agents in the trainer's Python: `python -m node.trainers.mlagents_launcher <mlagents-learn's arguments>`.
 
-Needs nothing of ours there but PYTHONPATH. TRAINER_FACTS_FD names the descriptor for facts, TRAINER_THREADS torch's threads.
+Needs nothing of ours there but PYTHONPATH. TRAINER_FACTS_FD names the descriptor for facts, TRAINER_THREADS the number
+of torch's threads.
 """
 
 from __future__ import annotations

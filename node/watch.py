@@ -1,0 +1,104 @@
+"""Follows a running trainer to its end: relays its facts, obeys a stop, gives up on what cannot succeed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from node.process import Process
+from node.trainers.base import TrainingOrder
+
+POLL_S = 0.2
+HOPELESS_GRACE_S = 5.0  # to save, for a training that has failed already
+
+OnFact = Callable[[dict[str, Any]], None]
+OnCheckpoint = Callable[[Path, int], None]
+
+
+class Stop(Protocol):
+    """What is asked of the stop flag; a threading.Event will do."""
+
+    def is_set(self) -> bool: ...
+
+
+@dataclass
+class Watch:
+    """Follows a running trainer to its end, and knows afterwards what it said."""
+
+    order: TrainingOrder
+    process: Process
+    on_fact: OnFact
+    on_checkpoint: OnCheckpoint | None
+    stop: Stop
+    grace_s: float
+    start_s: float
+    words: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # the last fact of each kind, without metrics
+    step: int = 0
+    mean_reward: float | None = None
+    running: bool = False
+    stopped: bool = False  # because `stop` was set
+    late: bool = False  # because it never got to its first step
+
+    def follow(self) -> None:
+        self.began = time.monotonic()
+        self.kill_at = float("inf")
+        self.on_fact({"kind": "phase", "phase": "STARTING"})
+        while self.process.exit_code is None or not self.process.drained:
+            for fact in self.process.facts(POLL_S):
+                self._take(fact)
+            self._look()
+        self.exit_code = self.process.exit_code
+
+    def _take(self, fact: dict[str, Any]) -> None:
+        handlers = {"metrics": self._metrics, "connected": self._connected, "checkpoint": self._checkpoint}
+        if fact["kind"] == "broken":
+            self._give_up()
+        if fact["kind"] in handlers:
+            handlers[fact["kind"]](fact)
+        else:
+            self.words[fact["kind"]] = fact
+
+    def _metrics(self, fact: dict[str, Any]) -> None:
+        if fact["behaviour"].split("?")[0] == self.order.behaviour:
+            self.step = max(self.step, fact["step"])
+            if fact["mean_reward"] is not None:
+                self.mean_reward = fact["mean_reward"]
+        self.on_fact(fact)
+
+    def _connected(self, fact: dict[str, Any]) -> None:
+        """The environment has answered the reset and its agents ask for decisions: training runs."""
+        self.words["connected"] = fact
+        if self.order.behaviour not in fact["behaviours"]:
+            self._give_up()
+        elif not self.running:
+            self.running = True
+            self.on_fact({"kind": "phase", "phase": "RUNNING"})
+
+    def _checkpoint(self, fact: dict[str, Any]) -> None:
+        if fact["behaviour"] != self.order.behaviour:
+            return
+        self.words["checkpoint"] = fact
+        self.step = max(self.step, fact["step"])
+        if self.on_checkpoint and fact["step"] < self.order.max_steps:
+            self.on_checkpoint(self.process.cwd / fact["path"], fact["step"])
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if not self.stopped and self.stop.is_set():
+            self.stopped = True
+            self._interrupt(self.grace_s)
+        if not self.running and not self.late and now > self.began + self.start_s:
+            self.late = True
+            self._give_up()
+        if now > self.kill_at:
+            self.process.end()
+
+    def _give_up(self) -> None:
+        self._interrupt(HOPELESS_GRACE_S)
+
+    def _interrupt(self, grace_s: float) -> None:
+        self.process.interrupt()
+        self.kill_at = min(self.kill_at, time.monotonic() + grace_s)
