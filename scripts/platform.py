@@ -115,7 +115,7 @@ class Platform:
 def environment(data_dir: Path, service_env: Mapping[str, str]) -> dict[str, str]:
     """The programs' variables: those of the terminal, then the services', then defaults of a development machine."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    given = {**os.environ, **service_env, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    given = {**os.environ, **service_env, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     bind = given.get("WEB_BIND") or "127.0.0.1:8080"
     defaults = {
         "WEB_BIND": bind,
