@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -78,8 +78,15 @@ class Stack:
 
     def stop(self) -> None:
         """Stop all and wait; what does not end is killed."""
+        self._end(lambda service: service.stop())
+
+    def kill(self) -> None:
+        """SIGKILL for all: for tests, which need not wait for the data to be put away."""
+        self._end(lambda service: service.kill())
+
+    def _end(self, end: Callable[[Service], None]) -> None:
         with ThreadPoolExecutor(len(self.services) or 1) as pool:
-            for ended in [pool.submit(service.stop) for service in self.services]:
+            for ended in [pool.submit(end, service) for service in self.services]:
                 ended.result()
         if self._lock:
             self._lock.close()
