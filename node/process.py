@@ -82,7 +82,8 @@ class Process:
     @property
     def exit_code(self) -> int | None:
         """The trainer's (128 + n for signal n), or None while it or anything that it started is running."""
-        return self._shim.poll()
+        code = self._shim.poll()
+        return 128 - code if code is not None and code < 0 else code
 
     def interrupt(self) -> None:
         """Asks the trainer to save and end."""

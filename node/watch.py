@@ -13,6 +13,7 @@ from node.trainers.base import TrainingOrder
 
 POLL_S = 0.2
 HOPELESS_GRACE_S = 5.0  # to save, for a training that has failed already
+LAST_WORDS_S = 2.0  # to end by itself, for a trainer that has told its error
 
 OnFact = Callable[[dict[str, Any]], None]
 OnCheckpoint = Callable[[Path, int], None]
@@ -56,6 +57,8 @@ class Watch:
         handlers = {"metrics": self._metrics, "connected": self._connected, "checkpoint": self._checkpoint}
         if fact["kind"] == "broken":
             self._give_up()
+        if fact["kind"] == "error":
+            self.kill_at = min(self.kill_at, time.monotonic() + LAST_WORDS_S)
         if fact["kind"] in handlers:
             handlers[fact["kind"]](fact)
         else:

@@ -10,8 +10,8 @@ from node.trainers.base import Cause, Evidence, TrainingOrder, TrainingRefused
 
 SIGKILL_CODE = 128 + 9
 
-# Type of the error (or ""), pattern in its message, sentence before the environment was connected, another for after that
-# (or ""), whose fault. {1} in a sentence is the pattern's first group.
+# Type of the error (or ""), pattern in its message, sentence before the environment was connected, another for after
+# that (or ""), whose fault. {1} in a sentence is the pattern's first group.
 RULES: tuple[tuple[str, str, str, str, Cause], ...] = (
     ("UnityTimeOutException", "",
      "The environment started but did not connect to the trainer in time.",

@@ -38,6 +38,9 @@ class Facts:
             log.warning("The node no longer listens: %s", error)
             self.descriptor = None
 
+    def tell_error(self, error: BaseException) -> None:
+        self.tell("error", type=type(error).__name__, message=str(error)[:2000])
+
 
 class StatsToFacts:
     """An ML-Agents StatsWriter (by shape, so that this file needs no ML-Agents): one fact a summary and behaviour."""

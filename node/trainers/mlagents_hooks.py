@@ -53,6 +53,7 @@ def install(facts: Facts, stop: StopRequest) -> None:
     saver = importlib.import_module("mlagents.trainers.model_saver.torch_model_saver").TorchModelSaver
     _around(learn, "register_stats_writer_plugins", lambda original, options: [*original(options), StatsToFacts(facts)])
     _around(controller, "_create_trainers_and_managers", functools.partial(_create_trainers, facts))
+    _around(controller, "start_learning", functools.partial(_start_learning, facts))
     _around(controller, "advance", functools.partial(_advance, stop))
     _around(saver, "save_checkpoint", functools.partial(_save_checkpoint, facts))
     _around(saver, "_load_model", _load_model)
@@ -66,6 +67,15 @@ def _around(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
         return wrapper(original, *args, **kwargs)
 
     setattr(owner, name, wrapped)
+
+
+def _start_learning(facts: Facts, original: Any, controller: Any, env_manager: Any) -> None:
+    """Tells an error when the model has been saved, before the long wait for workers that will not answer."""
+    try:
+        original(controller, env_manager)
+    except Exception as error:
+        facts.tell_error(error)
+        raise
 
 
 def _create_trainers(facts: Facts, original: Any, controller: Any, env_manager: Any, behavior_ids: Any) -> None:

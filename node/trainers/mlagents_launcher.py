@@ -27,7 +27,7 @@ def main() -> int:
         pass  # a stop before there was anything to save; told below
     except (Exception, SystemExit) as error:
         traceback.print_exc()
-        facts.tell("error", type=type(error).__name__, message=str(error)[:2000])
+        facts.tell_error(error)
         return 1
     facts.tell("interrupted" if stop.asked else "finished")
     return 0

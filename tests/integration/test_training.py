@@ -1,4 +1,4 @@
-"""Real trainings with mlagents-learn and the reference environment: how they end well, badly, early, and leave nothing."""
+"""Real trainings with mlagents-learn and the reference environment: good ends, bad ends, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -134,7 +134,9 @@ def check_bad_models(model: Path, folder: Path) -> None:
 
 
 def check(model: Path, build: EnvironmentBuild, folder: Path) -> Fact:
-    return check_model(model, make_order(build, 0), folder, MLAgentsTrainer().prepare(make_order(build, 0), folder / "x", MACHINE))
+    return check_model(
+        model, make_order(build, 0), folder, MLAgentsTrainer().prepare(make_order(build, 0), folder / "x", MACHINE)
+    )
 
 
 def test_a_stopped_training_keeps_its_model_and_is_resumed_where_it_stopped(
@@ -149,7 +151,11 @@ def test_a_stopped_training_keeps_its_model_and_is_resumed_where_it_stopped(
             stop.set()
 
     stopped, _ = run(
-        long, tmp_path / "1", on_fact=stop_after_a_while, stop=stop, on_checkpoint=lambda path, step: checkpoints.append(step)
+        long,
+        tmp_path / "1",
+        on_fact=stop_after_a_while,
+        stop=stop,
+        on_checkpoint=lambda path, step: checkpoints.append(step),
     )
     assert (stopped.status, stopped.error) == ("stopped", None)
     assert 3000 <= stopped.step < 20_000
@@ -157,9 +163,7 @@ def test_a_stopped_training_keeps_its_model_and_is_resumed_where_it_stopped(
     assert checkpoints[0] <= 2000 < checkpoints[-1] <= stopped.step
 
     checkpoint = of_kind("checkpoint", stopped.artifacts)
-    resumed, facts = run(
-        replace(long, max_steps=stopped.step + 2000, resume_from=checkpoint.path), tmp_path / "2"
-    )
+    resumed, facts = run(replace(long, max_steps=stopped.step + 2000, resume_from=checkpoint.path), tmp_path / "2")
     assert resumed.status == "succeeded"
     steps = [fact["step"] for fact in facts if fact["kind"] == "metrics"]
     assert stopped.step < steps[0] <= stopped.step + 1000
@@ -219,7 +223,9 @@ def test_children_of_an_environment_and_secrets_do_not_survive(order: TrainingOr
                     os.kill(pid, signal.SIGKILL)
 
     ending, _ = run(
-        replace(order, environment=broken(tmp_path / "build", "leaves-a-child")), tmp_path / "1", on_fact=kill_the_trainer
+        replace(order, environment=broken(tmp_path / "build", "leaves-a-child")),
+        tmp_path / "1",
+        on_fact=kill_the_trainer,
     )
     assert seen
     assert ending.error == "The trainer was killed by the system, most likely for want of memory."
