@@ -6,28 +6,22 @@ The project stores every event (PostgreSQL, committed) before it is told.
 
 import json
 import statistics
-import tempfile
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import requests
 import websocket
 from kombu import Connection, Exchange, Queue
 
-from bench.measure import ROUNDS, progress
+from bench.measure import ROUNDS, paced, progress
 from bench.submit import JOB
-from node.central import Central
-from node.config import Config as NodeConfig
-from node.report import EventSender, Reporter, Spool
-from node.worker import create_worker
 from services.platform import Platform
 from services.stack import Stack
 
 JOBS, PER_SECOND, SECONDS = 20, 50, 6
-METRIC = {"kind": "metrics", "behaviour": "Reach1D", "mean_reward": 0.5, "std_reward": 0.1}
 
 
 def bench(stack: Stack, platform: Platform) -> None:
@@ -76,48 +70,42 @@ def _fanout_hop(stack: Stack) -> list[float]:
     ready.wait(10)
     with Connection(stack.env["BROKER_URL"]) as connection:
         producer = connection.Producer(exchange=exchange)
-        _paced(lambda: producer.publish({"at": time.perf_counter()}, delivery_mode=1), total, 1 / (JOBS * PER_SECOND))
+        paced(lambda: producer.publish({"at": time.perf_counter()}, delivery_mode=1), total, 1 / (JOBS * PER_SECOND))
     consumer.join(20)
     return times
 
 
 def _node_to_game(platform: Platform) -> list[float]:
-    config = NodeConfig(
-        broker_url=platform.env["BROKER_URL"], coordinator_url=platform.url, node_token=platform.node_token
-    )
-    celery, central, times = create_worker(config), Central(platform.url, platform.node_token), []
-    with tempfile.TemporaryDirectory() as folder:
-        jobs = [_Job(platform, central, celery, Path(folder), times) for _ in range(JOBS)]
-        for job in jobs:
-            job.connected.wait(10)
-        _paced(lambda: jobs[next(turn) % JOBS].say(), JOBS * PER_SECOND * SECONDS, 1 / (JOBS * PER_SECOND))
-        for job in jobs:
-            job.end()
+    times: list[float] = []
+    jobs = [_Game(platform, times) for _ in range(JOBS)]
+    for job in jobs:
+        job.connected.wait(10)
+    plan = {
+        "broker_url": platform.env["BROKER_URL"], "url": platform.url, "token": platform.node_token,
+        "run_ids": [job.run_id for job in jobs], "per_second": PER_SECOND, "seconds": SECONDS,
+    }  # fmt: skip
+    subprocess.run(
+        [sys.executable, "-m", "bench.node"], input=json.dumps(plan), text=True, check=True, timeout=120,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    for job in jobs:
+        job.thread.join(30)
+        job.socket.close()
     return times
 
 
-turn = iter(range(10**9))
+class _Game:
+    """Submits one job and reads its socket. The moment an event was made travels in its `time_elapsed`."""
 
-
-class _Job:
-    """One job as its node and its game see it. The moment an event was made travels in its `time_elapsed`."""
-
-    def __init__(self, platform: Platform, central: Central, celery: object, folder: Path, times: list[float]) -> None:
-        self.headers = {"Authorization": f"Bearer {platform.token}"}
-        self.url = platform.url + "/api/v1/train-jobs"
-        self.run_id = requests.post(self.url, json=JOB, headers=self.headers, timeout=10).json()["run_id"]
-        central.claim(self.run_id, 1, UUID(int=uuid4().int))
-        self.sender = EventSender(celery, self.run_id, 1)  # type: ignore[arg-type]
-        self.reporter = Reporter(Spool(folder / self.run_id), self.sender)
-        self.times, self.step, self.connected = times, 0, threading.Event()
-        self.socket = websocket.create_connection(platform.socket_url, header=self.headers, timeout=15)
+    def __init__(self, platform: Platform, times: list[float]) -> None:
+        headers = {"Authorization": f"Bearer {platform.token}"}
+        answer = requests.post(platform.url + "/api/v1/train-jobs", json=JOB, headers=headers, timeout=10)
+        self.run_id = answer.json()["run_id"]
+        self.times, self.connected = times, threading.Event()
+        self.socket = websocket.create_connection(platform.socket_url, header=headers, timeout=30)
         self.socket.send(json.dumps({"run_id": self.run_id}))
         self.thread = threading.Thread(target=self._read)
         self.thread.start()
-
-    def say(self) -> None:
-        self.step += 1
-        self.reporter.say(METRIC | {"step": self.step, "time_elapsed": time.perf_counter(), "statistics": {}})
 
     def _read(self) -> None:
         seen = 0
@@ -127,19 +115,3 @@ class _Job:
             if message["msg_id"] == 0:
                 seen += 1
                 self.times.append(time.perf_counter() - message["time_elapsed"])
-
-    def end(self) -> None:
-        """Everything has come; the job is cleared away."""
-        self.thread.join(30)
-        self.reporter.finish(5)
-        self.sender.close()
-        self.socket.close()
-
-
-def _paced(work: Callable[[], None], times: int, interval: float) -> None:
-    """Repeats the work on a fixed timetable: what is late is not forgiven."""
-    due = time.perf_counter()
-    for _ in range(times):
-        due += interval
-        time.sleep(max(0.0, due - time.perf_counter()))
-        work()

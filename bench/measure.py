@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-ROUNDS = 3
+ROUNDS = int(__import__("os").environ.get("ROUNDS", 3))
 
 
 @dataclass(frozen=True)
@@ -68,3 +68,12 @@ def progress(text: str) -> None:
     """What is being done, on a terminal only."""
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def paced(work: Callable[[], None], times: int, interval: float) -> None:
+    """Repeats the work on a fixed timetable: what is late is not forgiven."""
+    due = time.perf_counter()
+    for _ in range(times):
+        due += interval
+        time.sleep(max(0.0, due - time.perf_counter()))
+        work()

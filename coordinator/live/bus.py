@@ -38,15 +38,15 @@ class Publisher:
         self._lock = threading.Lock()
 
     def publish(self, told: Iterable[Told]) -> None:
-        """Sends events on their way, those of one job together."""
+        """Sends events on their way, all in one message."""
+        events = [[str(t.run_id), t.seq, t.final, t.frame] for t in told]
+        if not events:
+            return
         self._start()
-        for run_id, some in groupby(told, key=lambda t: t.run_id):
-            message = {"run_id": str(run_id), "events": [[t.seq, t.final, t.frame] for t in some]}
-            try:
-                self._queue.put_nowait(message)
-            except queue.Full:
-                log.warning("The fanout is %s messages behind; web processes will read from PostgreSQL.", BACKLOG)
-                return
+        try:
+            self._queue.put_nowait({"events": events})
+        except queue.Full:
+            log.warning("The fanout is %s messages behind; web processes will read from PostgreSQL.", BACKLOG)
 
     def _start(self) -> None:
         with self._lock:
@@ -92,8 +92,7 @@ class Listener(ConsumerMixin):
 
     def _receive(self, message: Any) -> None:
         try:
-            body = decode(message.body)
-            events = [(int(seq), bool(final), str(frame)) for seq, final, frame in body["events"]]
-            self._hub.publish(UUID(body["run_id"]), events)
+            for run_id, some in groupby(decode(message.body)["events"], key=lambda event: str(event[0])):
+                self._hub.publish(UUID(run_id), [(int(seq), bool(final), str(frame)) for _, seq, final, frame in some])
         except (NotAMessage, KeyError, ValueError, TypeError) as error:
             log.warning("A message on the fanout could not be read: %s", error)

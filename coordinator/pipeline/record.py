@@ -17,8 +17,11 @@ CANCELLED = "It was cancelled."
 
 def facts(report: FactsReported) -> None:
     """Metrics and phases, numbered for the games. Facts seen before insert nothing."""
-    report.told += record_facts(report.facts)
+    told, strays = record_facts(report.facts)
+    for fact in strays:
+        reject("events", f"There is no attempt {fact.attempt} of run {fact.run_id}.", repr(fact.body))
     db.session.commit()
+    report.told += told
 
 
 def outcome(report: OutcomeReported) -> None:
