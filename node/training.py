@@ -28,11 +28,11 @@ def train(
 
     `on_fact` gets phases and metrics in this thread; `on_checkpoint` gets (checkpoint file, step) for each periodic
     checkpoint, complete and unchanging until five more have come. `stop` is looked at several times a second.
-    `pidfiles` is the folder of `<workspace's name>.pid`, for `node.shim.kill_leftover(s)` (default: the workspace's
+    `pidfiles` is the folder of `<run_id>.<attempt>.pid`, for `node.shim.kill_leftover(s)` (default: the workspace's
     parent). Never raises for a training that fails; what `on_fact` raises comes through, after all processes are gone.
     """
     workspace = workspace.resolve()
-    pidfile = (pidfiles or workspace.parent) / f"{workspace.name}.pid"
+    pidfile = (pidfiles or workspace.parent) / f"{order.run_id}.{order.attempt}.pid"
     try:
         kind = load_trainer(trainer)
         command = kind.prepare(order, workspace, machine)
