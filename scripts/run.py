@@ -90,6 +90,7 @@ def running(data_dir: Path, console: Console) -> Iterator[tuple[Stack, Platform]
         console.print("Stopping ...")
         platform.stop()
         stack.stop()
+        console.print("Everything has ended.")
 
 
 def run_sample(platform: Platform, data_dir: Path, console: Console) -> int:
