@@ -14,7 +14,7 @@ from wire.names import TASK_OUTCOME, attempt_of
 
 from .config import Config
 from .report import EventSender, Reporter, Spool
-from .shim import kill_leftovers
+from .shim import kill_leftover
 from .workspace import Workspace, all_in
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def clear(celery: Celery, config: Config) -> None:
     config.attempts_dir.mkdir(parents=True, exist_ok=True)
     for workspace in all_in(config.attempts_dir):
         if workspace.open():  # otherwise another process of this node is at work in it
-            kill_leftovers(config.attempts_dir)
+            kill_leftover(config.attempts_dir / f"{workspace.folder.name}.pid")
             _hand_in(celery, workspace)
             workspace.remove()
 

@@ -1,0 +1,93 @@
+"""In the middle of a training everything but the node is killed or restarted, one after another."""
+
+
+import psutil
+import requests
+
+from services.platform import Platform, wait_until
+from services.stack import Stack
+from tests.acceptance.viewers import Viewer, bearer, submit
+
+STEPS = 60_000
+RESTARTS = ("web", "results", "recorder")
+
+
+class Steadfast:
+    """A game that comes back with `after` whenever its socket breaks, until the run has ended."""
+
+    def __init__(self, platform: Platform, run_id: str) -> None:
+        self.platform, self.run_id = platform, run_id
+        self.viewers = [Viewer(platform.socket_url, {"run_id": run_id}, platform.token)]
+
+    @property
+    def messages(self) -> list[dict[str, object]]:
+        return [message for viewer in self.viewers for message in viewer.messages]
+
+    def come_back(self) -> None:
+        """After the server is there again."""
+        self.viewers[-1].finish()
+        hello = {"run_id": self.run_id, "after": self.messages[-1]["seq"]}
+        self.viewers.append(Viewer(self.platform.socket_url, hello, self.platform.token))
+
+
+def trainers(run_id: str) -> set[int]:
+    """The trainer's own process: of all that name the run, the launcher."""
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if run_id in line and "mlagents_launcher" in line and "shim" not in line:
+            found.add(process.pid)
+    return found
+
+
+def test_a_training_outlives_every_restart_around_it(platform: Platform, stack: Stack) -> None:
+    run_id = submit(platform.url, platform.token, STEPS)["run_id"]
+    game = Steadfast(platform, run_id)
+    game.viewers[0].wait_for(6)
+    process = trainers(run_id)
+    assert process, "The trainer's process was not found."
+
+    for name in RESTARTS:
+        platform.process(name).kill()
+    game.viewers[0].finish()
+    platform.start(*RESTARTS)
+    game.come_back()
+    game.viewers[-1].wait_for(1)
+
+    assert stack.rabbitmq
+    stack.rabbitmq.kill()
+    stack.rabbitmq.start()
+    seen = len(game.viewers[-1].messages)
+    game.viewers[-1].wait_for(seen + 1)
+
+    assert stack.postgres
+    stack.postgres.kill()
+    stack.postgres.start()
+    seen = len(game.messages)
+    if not game.viewers[-1].is_alive() and game.viewers[-1].close_code != 1000:
+        wait_until(platform.is_ready, 30, "the web to answer again")
+        game.come_back()
+    wait_until(lambda: len(game.messages) > seen, 60, "messages after PostgreSQL's restart")
+    assert trainers(run_id) == process, "It was not one and the same trainer process all the time."
+
+    while game.viewers[-1].finish().close_code != 1000:
+        game.come_back()
+    check(platform, run_id, game)
+
+
+def check(platform: Platform, run_id: str, game: Steadfast) -> None:
+    """Nothing is missing, nothing came twice, and it was one attempt."""
+    seqs = [message["seq"] for message in game.messages]
+    assert seqs == list(range(1, len(seqs) + 1))
+    statuses = [message["status"] for message in game.messages if message["msg_id"] == 2]
+    assert statuses == ["SUBMITTED", "RETRIEVED", "STARTING", "RUNNING", "SUCCEEDED"]
+    steps = [message["step"] for message in game.messages if message["msg_id"] == 0]
+    assert steps == sorted(set(steps))
+    url = f"{platform.url}/api/v1/train-jobs/{run_id}"
+    job = requests.get(url, headers=bearer(platform.token), timeout=30).json()
+    assert len(job["attempts"]) == 1
+    assert len(steps) == len(requests.get(f"{url}/metrics", headers=bearer(platform.token), timeout=30).json())
+    assert game.viewers[-1].binaries
+    assert game.viewers[-1].binaries[0] == requests.get(
+        f"{url}/nn-model", headers=bearer(platform.token), timeout=30
+    ).content  # fmt: skip
