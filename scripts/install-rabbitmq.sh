@@ -31,7 +31,10 @@ export DEBIAN_FRONTEND=noninteractive
 options="-y -q --no-install-recommends -o DPkg::Lock::Timeout=300"
 # The package lists are often absent on a bare machine, and fetching them takes longer than the installation.
 # shellcheck disable=SC2086
-apt-get $options install rabbitmq-server || { apt-get -q update && apt-get $options install rabbitmq-server; }
+if ! apt-get $options install rabbitmq-server; then
+    apt-get -q update
+    apt-get $options install rabbitmq-server
+fi
 
 # Units that came with this installation stay off at the next boot as well; those that were there are not touched.
 for unit in $units; do

@@ -46,7 +46,7 @@ def check_venv() -> None:
         return
     package = f"python{NEEDED_TEXT}-venv"
     print(f"Installing {package} with apt-get: Debian's Python comes without it.", flush=True)
-    if not run_as_root(["apt-get", *APT, package]) or not has_venv():
+    if not apt_install(package) or not has_venv():
         raise SetupError(f"This Python lacks the modules venv and ensurepip. Type: sudo apt-get install {package}")
 
 
@@ -54,6 +54,14 @@ def has_venv() -> bool:
     """Whether this Python can make a virtual environment with pip in it."""
     test = [sys.executable, "-c", "import venv, ensurepip"]
     return subprocess.run(test, capture_output=True, check=False).returncode == 0
+
+
+def apt_install(package: str) -> bool:
+    """Install a package; a bare machine may have to fetch the package lists first."""
+    if not shutil.which("apt-get"):
+        return False
+    install = ["apt-get", *APT, package]
+    return run_as_root(install) or (run_as_root(["apt-get", "-q", "update"]) and run_as_root(install))
 
 
 def install_rabbitmq(root: Path) -> None:

@@ -72,7 +72,8 @@ class Venv:
             raise SetupError(self._complaint())
 
     def _complaint(self) -> str:
-        tail = "\n".join(f"  | {line}" for line in self.log.read_text().splitlines()[-TAIL_LINES:])
+        lines = [line for line in self.log.read_text().splitlines() if not line.startswith("WARNING")]
+        tail = "\n".join(f"  | {line}" for line in lines[-TAIL_LINES:])
         return (
             f"pip could not fill {self.folder.name}. It said (all of it is in {self.log}):\n{tail}\n"
             "Is the package index reachable, and is there room on the disk? The next `make` goes on from here."
