@@ -3,6 +3,7 @@
 `env.sample` lists the same variables for people; a test holds the two together.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from .errors import BadConfiguration
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -52,7 +55,7 @@ class Config:
         for spec in fields(cls):
             try:
                 raw = read(environment, spec.name.upper())
-                values[spec.name] = spec.default if raw is None else convert(raw, type(spec.default))
+                values[spec.name] = spec.default if raw is None else _value(spec.name, raw, type(spec.default))
             except (ValueError, OSError) as error:
                 wrong.append(f"{spec.name.upper()}: {error}")
         wrong += [f"{name.upper()} is not set ({_meaning(cls, name)})"
@@ -83,9 +86,20 @@ def convert(raw: str, kind: type) -> Any:
             return False
         raise ValueError(f"must be 1 or 0, not {raw!r}")
     try:
-        return kind(raw)
+        value = kind(raw)
     except ValueError:
         raise ValueError(f"must be a number, not {raw!r}") from None
+    if kind is not str and not 0 < value < math.inf:
+        raise ValueError(f"must be a number above 0, not {raw!r}")
+    return value
+
+
+def _value(name: str, raw: str, kind: type) -> Any:
+    if name == "database_url" and not raw.startswith(("postgresql://", "postgresql+psycopg2://", "postgres://")):
+        raise ValueError("must begin with postgresql://")  # what it is instead may hold a password
+    if name == "log_level" and raw.upper() not in LOG_LEVELS:
+        raise ValueError(f"must be DEBUG, INFO, WARNING or ERROR, not {raw!r}")
+    return convert(raw.upper() if name == "log_level" else raw, kind)
 
 
 def _meaning(cls: type, name: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wire.codec import NotAMessage, decode
+from wire.codec import decode
 
 from .errors import BadConfiguration, BadRequest
 
@@ -54,8 +54,10 @@ def _load(path: Path) -> Environment:
     try:
         manifest = decode(path.read_bytes())
         behaviours = {name: _limits(it["steps"]) for name, it in manifest["behaviours"].items()}
+        if manifest["env_id"] != path.parent.name:
+            raise ValueError(f"its env_id {manifest['env_id']!r} is not its folder's name, where nodes look for it")
         return Environment(str(manifest["env_id"]), _limits(manifest["areas"]), behaviours)
-    except (NotAMessage, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadConfiguration(f"{path} is not an environment's manifest: {error!r}.") from error
 
 

@@ -1,6 +1,7 @@
 """JSON as it travels: compact, finite numbers only, an object at the top."""
 
 import json
+import math
 from typing import Any
 
 
@@ -16,7 +17,7 @@ def encode(message: dict[str, Any]) -> str:
 def decode(raw: str | bytes) -> dict[str, Any]:
     """A JSON object out of text or UTF-8 bytes. Raises NotAMessage with a sentence otherwise."""
     try:
-        message = json.loads(raw, parse_constant=_refuse)
+        message = json.loads(raw, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise NotAMessage("The message is nested too deeply.") from None
     except ValueError as error:
@@ -24,6 +25,11 @@ def decode(raw: str | bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise NotAMessage(f"The message must be a JSON object, not {type(message).__name__}.")
     return message
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if math.isfinite(number) else _refuse(digits)
 
 
 def _refuse(constant: str) -> float:

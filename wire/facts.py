@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
+from .codec import encode
+
 PHASES = ("STARTING", "RUNNING")
 OUTCOMES = ("succeeded", "failed", "stopped", "interrupted")
 MAX_STATISTICS = 256
 MAX_ERROR_CHARACTERS = 2_000
 MAX_LOG_CHARACTERS = 16_000
+MAX_MANIFEST_CHARACTERS = 64_000
 
 
 class BadFact(ValueError):
@@ -47,8 +50,7 @@ class Artifact:
             raise BadFact("An artifact's sha256 must be 64 lower-case hexadecimal digits.")
         if kind not in ("model", "checkpoint"):
             raise BadFact(f"An artifact's kind must be model or checkpoint, not {kind!r}.")
-        manifest = message.get("manifest") or {}
-        return cls(kind, sha256, _whole(size, "An artifact's size"), _object(manifest, "An artifact's manifest"))
+        return cls(kind, sha256, _whole(size, "An artifact's size"), _manifest(message.get("manifest") or {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,18 @@ def _object(value: Any, name: str) -> dict[str, Any]:
     return value
 
 
+def _manifest(value: Any) -> dict[str, Any]:
+    """JSON that the database takes as it is: of bounded size, its numbers finite, its text without NUL."""
+    try:
+        text = encode(_object(value, "An artifact's manifest"))
+        text.encode()
+    except (ValueError, RecursionError):
+        raise BadFact("An artifact's manifest must be JSON with finite numbers and whole characters.") from None
+    if len(text) > MAX_MANIFEST_CHARACTERS or "\\u0000" in text:
+        raise BadFact(f"An artifact's manifest may have {MAX_MANIFEST_CHARACTERS} characters, and none may be NUL.")
+    return dict(value)
+
+
 def _uuid(value: Any) -> UUID:
     try:
         return UUID(str(value))
@@ -158,11 +172,14 @@ def _whole(value: Any, name: str, least: int = 0) -> int:
 
 
 def _finite(value: Any, name: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise BadFact(f"{name} must be a finite number, not {str(value)[:80]!r}.")
-    return float(value)
+    try:
+        if type(value) in (int, float) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        raise BadFact(f"{name} must be a finite number, not one of {len(str(value))} digits.") from None
+    raise BadFact(f"{name} must be a finite number, not {str(value)[:80]!r}.")
 
 
 def _text(value: Any, most: int) -> str:
-    """Text kept to a bound, without NUL: PostgreSQL stores none."""
-    return "" if value is None else str(value).replace("\0", "")[:most]
+    """Text kept to a bound, without NUL and half characters: PostgreSQL stores neither."""
+    return "" if value is None else str(value).replace("\0", "")[:most].encode("utf-8", "replace").decode()

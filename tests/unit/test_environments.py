@@ -1,0 +1,68 @@
+"""The catalogue of environment builds: what is wrong with a job is said with what would be right."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coordinator.environments import Catalogue
+from coordinator.errors import BadConfiguration, BadRequest
+
+MANIFEST: dict[str, Any] = {
+    "env_id": "maze", "behaviours": {"Walk": {"steps": {"min": 10, "max": 20}}, "Run": {"steps": {"min": 1, "max": 2}}},
+    "areas": {"min": 1, "max": 4},
+}  # fmt: skip
+
+
+def write(folder: Path, name: str, manifest: object) -> None:
+    (folder / name).mkdir()
+    (folder / name / "manifest.json").write_text(manifest if isinstance(manifest, str) else json.dumps(manifest))
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    write(tmp_path, "maze", MANIFEST)
+    write(tmp_path, "arena", MANIFEST | {"env_id": "arena"})
+    return Catalogue(tmp_path)
+
+
+@pytest.mark.parametrize(("steps", "areas"), [(10, 1), (20, 4), (15, 2)])
+def test_what_lies_within_the_limits_is_taken(catalogue: Catalogue, steps: int, areas: int) -> None:
+    catalogue.check("maze", "Walk", steps, areas)
+
+
+@pytest.mark.parametrize(("job", "sentence"), [
+    (("moon", "Walk", 10, 1), "There is no environment 'moon'. Available: arena, maze."),
+    (("maze", "Fly", 10, 1), "Environment 'maze' has no behaviour 'Fly'. Its behaviours: Run, Walk."),
+    (("maze", "Walk", 9, 1), "nn_model_config.steps must be between 10 and 20, not 9."),
+    (("maze", "Walk", 21, 1), "nn_model_config.steps must be between 10 and 20, not 21."),
+    (("maze", "Walk", 10, 5), "env_config.num_of_areas must be between 1 and 4, not 5."),
+    (("../maze", "Walk", 10, 1), "There is no environment '../maze'. Available: arena, maze."),
+])  # fmt: skip
+def test_what_there_is_not_is_refused_with_what_there_is(catalogue: Catalogue, job: Any, sentence: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        catalogue.check(*job)
+    assert caught.value.detail == sentence
+
+
+def test_without_environments_no_job_can_be_taken(tmp_path: Path) -> None:
+    with pytest.raises(BadRequest, match="Available: none"):
+        Catalogue(tmp_path / "nowhere").check("maze", "Walk", 10, 1)
+
+
+@pytest.mark.parametrize("manifest", [
+    "nonsense", "[]", "{}", {"env_id": "maze"}, MANIFEST | {"areas": {"min": 1}}, MANIFEST | {"behaviours": []},
+    MANIFEST | {"areas": {"min": "few", "max": 4}}, MANIFEST | {"behaviours": {"Walk": {"steps": 3}}},
+    MANIFEST | {"behaviours": {"Walk": {}}}, MANIFEST | {"areas": None}, MANIFEST | {"areas": {"min": None, "max": 2}},
+], ids=str)  # fmt: skip
+def test_a_broken_manifest_is_named(tmp_path: Path, manifest: object) -> None:
+    write(tmp_path, "broken", manifest)
+    with pytest.raises(BadConfiguration, match=r"broken/manifest\.json is not an environment's manifest"):
+        Catalogue(tmp_path)
+
+
+def test_a_build_that_nodes_would_not_find_under_its_name_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "maze-1.0", MANIFEST)
+    with pytest.raises(BadConfiguration, match="'maze'"):
+        Catalogue(tmp_path)
