@@ -3,7 +3,12 @@
 A training node has neither Flask nor a database; the coordinator has no trainer.
 """
 
+import sys
+from pathlib import Path
 from typing import Any
+
+# Celery imports this file from the working directory, which it then takes off the path again
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def __getattr__(name: str) -> Any:

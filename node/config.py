@@ -41,8 +41,9 @@ class Config:
         wrong = []
         for spec in fields(cls):
             raw = _read(environment, spec.name.upper())
+            kind: Any = type(spec.default)
             try:
-                values[spec.name] = spec.default if raw is None else type(spec.default)(raw)
+                values[spec.name] = spec.default if raw is None else kind(raw)
             except ValueError:
                 wrong.append(f"{spec.name.upper()} must be a number, not {raw!r}")
         wrong += [f"{name.upper()} is not set" for name in ("broker_url", "node_token") if not values.get(name)]

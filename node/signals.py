@@ -19,7 +19,7 @@ from .config import Config
 from .leftovers import clear
 
 log = logging.getLogger(__name__)
-HELLO_SECONDS = 5.0
+HELLO_SECONDS, AWAY_SECONDS = 5.0, 1.0
 LOOK_SECONDS = 0.1
 
 
@@ -68,10 +68,12 @@ class ResumeWhenFree(bootsteps.StartStopStep):
 def _greet(config: Config) -> None:
     central, pause = Central(config.coordinator_url, config.node_token), threading.Event()
     while True:
+        seconds = HELLO_SECONDS
         try:
             central.hello(config.node_slots)
         except Away as error:
             log.warning("The coordinator is away: %s", error)
+            seconds = AWAY_SECONDS
         except Refused as error:
             log.error("The coordinator refuses this node: %s", error)
-        pause.wait(HELLO_SECONDS)
+        pause.wait(seconds)

@@ -56,8 +56,9 @@ class Platform:
     def run(self, command: str) -> str:
         """A command of the coordinator's, to its end; what it printed."""
         done = subprocess.run(
-            command, shell=True, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False  # noqa: S602
-        )
+            command, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False,
+            shell=True,  # noqa: S602  our own commands, as people type them
+        )  # fmt: skip
         if done.returncode != 0:
             raise ServiceError(f"`{command}` failed:\n{done.stderr[-3000:]}")
         return done.stdout.strip()

@@ -10,7 +10,7 @@ from threading import RLock
 from typing import Any
 
 import gevent
-from simple_websocket import Server
+from simple_websocket import ConnectionClosed, Server
 from wsproto.events import BytesMessage
 
 
@@ -24,10 +24,8 @@ class WholeWrites:
         """Writes all of `data`. A client that takes nothing for `seconds` is cut off: half a frame can't be mended."""
         with self._lock:
             try:
-                sent = self._sock.send(data, flags)  # nearly always everything, and then no timer is needed
-                if sent < len(data):
-                    with gevent.Timeout(self._seconds, TimeoutError("The client reads too slowly.")):
-                        self._sock.sendall(memoryview(data)[sent:], flags)
+                with gevent.Timeout(self._seconds, TimeoutError("The client reads too slowly.")):
+                    self._sock.sendall(data, flags)
             except BaseException:
                 self._shut()
                 raise
@@ -64,7 +62,14 @@ class WholeWritesMiddleware:
 
 
 def send_binary(ws: Server, chunks: Iterator[bytes]) -> None:
-    """One binary message out of chunks, as fragments: a model of any size costs a chunk of memory."""
-    for chunk in chunks:
-        ws.sock.send(ws.ws.send(BytesMessage(data=chunk, message_finished=False)))
-    ws.sock.send(ws.ws.send(BytesMessage(data=b"", message_finished=True)))
+    """One binary message out of chunks, as fragments: a model of any size costs a chunk of memory.
+
+    A source that fails in the middle ends the connection: nothing else may be said inside a message.
+    """
+    try:
+        for chunk in chunks:
+            ws.sock.send(ws.ws.send(BytesMessage(data=chunk, message_finished=False)))
+        ws.sock.send(ws.ws.send(BytesMessage(data=b"", message_finished=True)))
+    except Exception as error:
+        ws.sock.shutdown(socket.SHUT_RDWR)
+        raise ConnectionClosed(1011, f"The model could not be sent to its end: {error}") from error

@@ -33,7 +33,12 @@ class Live:
         self.hub.drain()
 
     def _listen(self) -> None:
-        Listener(self._broker_url, self.hub).run()
+        while not self._stopped.is_set():
+            try:
+                Listener(self._broker_url, self.hub).run()
+            except Exception as error:  # not the broker's absence, which the listener waits out by itself
+                log.exception("The fanout's listener starts again: %s", error)
+                self._stopped.wait(1)
 
     def _check(self) -> None:
         while not self._stopped.wait(CHECK_SECONDS):
