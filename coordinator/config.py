@@ -44,7 +44,7 @@ class Config:
     socket_write_seconds: float = _setting(10.0, "a WebSocket that takes no data for so long is cut off")
     socket_backlog: int = _setting(1_000, "messages kept in memory for one WebSocket before it reads from PostgreSQL")
     sweep_seconds: float = _setting(5.0, "how often the recorder looks for what is stuck")
-    flower_port: int = _setting(5555, "port of Flower, on the address of WEB_BIND")
+    flower_port: int = _setting(5555, "port of Flower")
     log_level: str = _setting("INFO", "DEBUG, INFO, WARNING or ERROR")
 
     @classmethod
