@@ -6,10 +6,10 @@ rest as unsent; the rest would be lost and the stream corrupted. `WholeWrites` s
 
 import socket
 from collections.abc import Iterator
-from threading import RLock
 from typing import Any
 
 import gevent
+from gevent.lock import RLock
 from simple_websocket import ConnectionClosed, Server
 from wsproto.events import BytesMessage
 

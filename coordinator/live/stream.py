@@ -15,6 +15,7 @@ def follow(subscription: Subscription, after: int, read: Read, wait_seconds: flo
     """
     subscription.cursor = after
     yield from _catch_up(subscription, read)
+    yield []
     while True:
         items = subscription.take(wait_seconds)
         fresh = None if items is None else [item for item in items if item[0] > subscription.cursor]

@@ -1,0 +1,120 @@
+"""Whole writes over real sockets with tiny buffers, under gevent as in the web processes."""
+
+import gevent
+import pytest
+from gevent import socket
+
+from coordinator.api.framing import WholeWrites, WholeWritesMiddleware
+
+BIG = bytes(range(256)) * 4_000
+
+
+class Line:
+    """A connection whose far end reads when it is told to."""
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.near, self.far = socket.socketpair()
+        self.near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        self.writer = WholeWrites(self.near, seconds)
+
+    def fill(self) -> int:
+        """Until not another byte fits; how many did."""
+        self.near.setblocking(False)
+        filled = 0
+        try:
+            while True:
+                filled += self.near.send(b"\0")
+        except BlockingIOError:
+            self.near.setblocking(True)
+            return filled
+
+    def read_all(self) -> bytes:
+        parts = []
+        while part := self.far.recv(1_000):
+            parts.append(part)
+        return b"".join(parts)
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+def test_a_message_larger_than_the_sockets_buffer_arrives_whole(line: Line) -> None:
+    reader = gevent.spawn(line.read_all)
+    assert line.writer.send(BIG) == len(BIG)
+    line.near.close()
+    assert reader.get(timeout=10) == BIG
+
+
+def test_messages_of_several_writers_do_not_mix(line: Line) -> None:
+    reader = gevent.spawn(line.read_all)
+    messages = [bytes([letter]) * 100_000 for letter in b"abcde"]
+    gevent.joinall([gevent.spawn(line.writer.send, message) for message in messages], timeout=10, raise_error=True)
+    line.near.close()
+    read = reader.get(timeout=10)
+    assert sorted(read[at : at + 100_000] for at in range(0, len(read), 100_000)) == messages
+
+
+def test_a_client_that_stops_reading_in_the_middle_is_cut_off() -> None:
+    line = Line(seconds=0.1)
+    with pytest.raises(TimeoutError), gevent.Timeout(10):
+        line.writer.send(BIG)
+    assert BIG.startswith(line.read_all())
+    with pytest.raises(OSError, match="Broken pipe"):
+        line.writer.send(b"more")
+
+
+def test_a_client_whose_buffer_is_full_to_the_last_byte_is_cut_off_too() -> None:
+    line = Line(seconds=0.1)
+    filled = line.fill()
+    with pytest.raises(TimeoutError), gevent.Timeout(10):
+        line.writer.send(b"one more")
+    assert line.read_all() == b"\0" * filled
+
+
+def test_who_reads_slowly_but_reads_is_served(line: Line) -> None:
+    line.fill()
+    sender = gevent.spawn(line.writer.send, b"at last")
+    gevent.sleep(0)
+    assert not sender.ready()
+    reader = gevent.spawn(line.read_all)
+    assert sender.get(timeout=10) == 7
+    line.near.close()
+    assert reader.get(timeout=10).endswith(b"at last")
+
+
+def test_one_slow_client_delays_no_other() -> None:
+    slow, quick = Line(seconds=30), Line(seconds=30)
+    stuck = gevent.spawn(slow.writer.send, BIG)
+    gevent.sleep(0)
+    assert quick.writer.send(b"hello") == 5
+    assert not stuck.ready()
+    slow.far.close()
+    with pytest.raises(OSError, match=r"reset|Broken pipe"):
+        stuck.get(timeout=10)
+
+
+def test_whatever_else_a_socket_can_do_is_passed_on(line: Line) -> None:
+    assert line.writer.fileno() == line.near.fileno()
+
+
+def environ_after(environ: dict[str, object]) -> dict[str, object]:
+    WholeWritesMiddleware(lambda environ, _: environ, 5.0)(environ, None)
+    return environ
+
+
+def test_a_websocket_is_not_compressed_and_writes_whole() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        environ = environ_after({
+            "HTTP_UPGRADE": "WebSocket", "HTTP_SEC_WEBSOCKET_EXTENSIONS": "permessage-deflate", "gunicorn.socket": client,
+        })  # fmt: skip
+        assert isinstance(environ["gunicorn.socket"], WholeWrites)
+        assert "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ
+        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        client.close()
+
+
+def test_other_requests_are_left_alone(line: Line) -> None:
+    assert environ_after({"gunicorn.socket": line.near})["gunicorn.socket"] is line.near
