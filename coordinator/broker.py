@@ -56,6 +56,34 @@ def make_celery(broker_url: str, role: str) -> Celery:
     return celery
 
 
+class Confirms:
+    """Which messages of a channel the broker has not confirmed yet. Confirms come in any order, some for several."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._waiting: set[int] = set()
+
+    def sent(self) -> None:
+        """One more was published."""
+        self._newest += 1
+        self._waiting.add(self._newest)
+
+    def acked(self, delivery_tag: int, multiple: bool) -> None:
+        """With `multiple`, all up to this one, where 0 means all there are."""
+        if multiple:
+            self._waiting = {tag for tag in self._waiting if tag > delivery_tag > 0}
+        else:
+            self._waiting.discard(delivery_tag)
+
+    def nacked(self, delivery_tag: int, multiple: bool) -> None:
+        """Raises MessageNacked."""
+        raise MessageNacked(f"RabbitMQ did not take message {delivery_tag}.")
+
+    @property
+    def are_complete(self) -> bool:
+        return not self._waiting
+
+
 class ConfirmedSender:
     """A connection on which many tasks are sent before the broker's confirms are waited for: one round trip a batch.
 
@@ -70,9 +98,9 @@ class ConfirmedSender:
         for queue in (TRAIN_QUEUE, OUTCOME_QUEUE):
             queue(channel).declare()
         channel.confirm_select()
-        channel.events["basic_ack"].add(self._acked)
-        channel.events["basic_nack"].add(self._nacked)
-        self._sent = self._confirmed = 0
+        self._confirms = Confirms()
+        channel.events["basic_ack"].add(self._confirms.acked)
+        channel.events["basic_nack"].add(self._confirms.nacked)
 
     def __enter__(self) -> "ConfirmedSender":
         return self
@@ -82,18 +110,12 @@ class ConfirmedSender:
 
     def sent(self) -> None:
         """One more was published."""
-        self._sent += 1
+        self._confirms.sent()
 
     def wait(self) -> None:
         """Until the broker has confirmed everything sent. Raises TimeoutError after ten seconds of silence."""
-        while self._confirmed < self._sent:
+        while not self._confirms.are_complete:
             self._connection.drain_events(timeout=10)
-
-    def _acked(self, delivery_tag: int, multiple: bool) -> None:
-        self._confirmed = delivery_tag if multiple else self._confirmed + 1
-
-    def _nacked(self, delivery_tag: int, multiple: bool) -> None:
-        raise MessageNacked(f"RabbitMQ did not take message {delivery_tag}.")
 
 
 def send_training(celery: Celery, producer: Any, run_id: UUID, attempt: int, priority: int) -> None:
