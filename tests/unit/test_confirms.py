@@ -17,7 +17,8 @@ def after(sent: int, *acks: tuple[int, bool]) -> bool:
 
 @pytest.mark.parametrize("acks", [
     [(1, False), (2, False), (3, False)], [(3, True)], [(1, False), (3, True)], [(3, False), (2, True)],
-    [(2, False), (3, False), (1, False)], [(2, False), (1, True), (3, False)], [(0, True)], [(2, True), (2, True), (3, True)],
+    [(2, False), (3, False), (1, False)], [(2, False), (1, True), (3, False)], [(0, True)],
+    [(2, True), (2, True), (3, True)],
 ], ids=str)  # fmt: skip
 def test_confirms_of_all_messages_are_complete_in_any_order(acks: list[tuple[int, bool]]) -> None:
     assert after(3, *acks)

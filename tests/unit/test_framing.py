@@ -108,7 +108,8 @@ def test_a_websocket_is_not_compressed_and_writes_whole() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
         environ = environ_after({
-            "HTTP_UPGRADE": "WebSocket", "HTTP_SEC_WEBSOCKET_EXTENSIONS": "permessage-deflate", "gunicorn.socket": client,
+            "HTTP_UPGRADE": "WebSocket", "HTTP_SEC_WEBSOCKET_EXTENSIONS": "permessage-deflate",
+            "gunicorn.socket": client,
         })  # fmt: skip
         assert isinstance(environ["gunicorn.socket"], WholeWrites)
         assert "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ

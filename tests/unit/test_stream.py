@@ -153,23 +153,29 @@ def test_in_any_order_of_things_every_viewer_gets_every_event_once(seed: int) ->
     hub, record = Hub(limit=chance.choice([1, 4, 30])), Record(chance.randrange(6))
     viewers, hints = list[Viewer](), list[list[Item]]()
     for _ in range(chance.randrange(100, 400)):
-        what = chance.random()
-        if what < 0.3:
-            hints.append(record.store(chance.randrange(1, 4)))
-        elif what < 0.55 and hints:
-            _tell(hub, hints, chance)
-        elif what < 0.9 and viewers:
-            chance.choice(viewers).step(chance.randrange(1, 4))
-        elif what < 0.93:
-            hub.everybody_is_behind()
-        elif what < 0.96:
-            hub.check({RUN: len(record.items)})
-        elif len(viewers) < 6:
+        if chance.random() < 0.05 and len(viewers) < 6:
             viewers.append(Viewer(hub, record, after=chance.randrange(len(record.items) + 1)))
+        _something_happens(hub, record, hints, viewers, chance)
     hub.check({RUN: len(record.items)})
     for viewer in viewers:
         viewer.step(len(record.items) + 10)
         assert viewer.seen == viewer.expected(len(record.items))
+
+
+def _something_happens(
+    hub: Hub, record: Record, hints: list[list[Item]], viewers: list[Viewer], chance: random.Random
+) -> None:
+    what = chance.random()
+    if what < 0.3:
+        hints.append(record.store(chance.randrange(1, 4)))
+    elif what < 0.6 and hints:
+        _tell(hub, hints, chance)
+    elif what < 0.94 and viewers:
+        chance.choice(viewers).step(chance.randrange(1, 4))
+    elif what < 0.97:
+        hub.everybody_is_behind()
+    else:
+        hub.check({RUN: len(record.items)})
 
 
 def _tell(hub: Hub, hints: list[list[Item]], chance: random.Random) -> None:
