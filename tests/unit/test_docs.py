@@ -1,0 +1,159 @@
+"""What the documents claim is so: states, endpoints, messages, commands, links, settings."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
+
+from coordinator import messages
+from coordinator.api import socket, views
+from coordinator.api.auth import Owner
+from coordinator.app import create_app
+from coordinator.config import Config
+from coordinator.lifecycle import TRANSITIONS, JobState
+from node.trainers.base import TRAINERS
+from wire.codec import decode
+from wire.settings import SETTINGS, WORKER_CONTROL
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+README = (ROOT / "README.md").read_text()
+LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text()
+PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+EVERYTHING = "\n".join(document.read_text() for document in DOCUMENTS)
+RUN_ID = UUID("5667524a-ab1d-42e8-b5bd-e692755d03b0")
+
+
+@pytest.fixture(scope="module")
+def app() -> Flask:
+    """The app as `flask --app wsgi` builds it; it connects to nothing."""
+    return create_app(Config(database_url="postgresql://nobody@localhost/none", broker_url="amqp://localhost/none"))
+
+
+def test_the_lifecycle_is_drawn_as_it_is_coded() -> None:
+    drawn = re.findall(r"^    ([A-Z]+) --> ([A-Z]+): (\w+)$", LIFECYCLE, re.MULTILINE)
+    coded = [(str(state), str(to), str(change)) for state, its in TRANSITIONS.items() for change, to in its.items()]
+    assert sorted(drawn) == sorted(coded)
+
+
+def test_every_state_is_explained_with_its_name_for_games() -> None:
+    rows = re.findall(r"^\| ([A-Z]+) \| .+\.? \| ([A-Z]+) \|$", LIFECYCLE, re.MULTILINE)
+    assert dict(rows) == {str(state): state.for_games for state in JobState}
+
+
+def test_every_endpoint_is_in_the_protocol_and_no_other(app: Flask) -> None:
+    told = set(re.findall(r"^\| (GET|POST|PUT|DELETE) `(/\S+)`", PROTOCOL, re.MULTILINE))
+    served = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.endpoint != "static" and not rule.websocket
+    }
+    sockets = {rule.rule for rule in app.url_map.iter_rules() if rule.websocket}
+    assert told == served
+    assert sockets == set(re.findall(r"^## WebSocket `(\S+)`$", PROTOCOL, re.MULTILINE))
+
+
+def test_a_jobs_fields_are_those_of_the_protocol() -> None:
+    table = PROTOCOL.split("\nTrainJob:\n\n")[1].split("\n\n")[0]
+    told = {name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert told == {*views.job(_row(), Owner(uuid4(), "player"))}
+
+
+@pytest.mark.parametrize(
+    ("name", "frame"),
+    [
+        ("STATUS", messages.status(RUN_ID, 1, 1, JobState.FAILED, "It failed.")),
+        ("METRICS", messages.metrics(1, 1, {"behaviour": "B", "step": 1, "time_elapsed": 1.0, "mean_reward": 0.0,
+                                            "std_reward": None})),
+        ("ERROR", messages.error("No.")),
+    ],
+)  # fmt: skip
+def test_a_messages_fields_are_those_of_the_protocol(name: str, frame: str | None) -> None:
+    message = decode(frame or "")
+    row = re.search(rf"^\| (\d+) \| {name} \| (.+) \|$", PROTOCOL, re.MULTILINE)
+    assert row
+    assert int(row[1]) == message.pop("msg_id")
+    assert set(re.findall(r"`(\w+)`", row[2])) == {*message}
+
+
+def test_the_close_codes_are_those_of_the_protocol() -> None:
+    told = {int(code) for code in re.findall(r"^\| (1\d\d\d) \|", PROTOCOL, re.MULTILINE)}
+    assert told == {socket.NORMAL, socket.POLICY, socket.GOING_AWAY, socket.TRY_AGAIN}
+
+
+def test_what_the_readme_calls_exists(app: Flask) -> None:
+    paths = set(re.findall(r"(?:\$URL|GET )`?(/api/v1/[\w$/-]+)", README))
+    assert len(paths) > 5
+    for path in paths:
+        _match(app, path.replace("$RUN", str(RUN_ID)))
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", EVERYTHING, re.MULTILINE))
+    assert named
+    assert named <= targets
+
+
+def test_every_command_that_is_named_exists(app: Flask) -> None:
+    named = re.findall(r"flask --app wsgi ([a-z-]+)(?: ([a-z]+))?", EVERYTHING)
+    assert named
+    for group, command in named:
+        found: Any = app.cli.commands.get(group)
+        assert found or group == "db", group
+        assert not command or group == "db" or command in found.commands, command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    relative = [link for link in links if "://" not in link]
+    assert [link for link in relative if not (document.parent / link).exists()] == []
+
+
+def test_files_that_are_named_exist() -> None:
+    named = set(
+        re.findall(r"`((?:coordinator|node|wire|services|tests|docs|environments|migrations)/[\w./-]*)`", EVERYTHING)
+    )
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_shared_celery_setting_has_its_reason() -> None:
+    told = (ROOT / "docs" / "adr" / "0002-celery-settings.md").read_text()
+    names = {*SETTINGS, *WORKER_CONTROL, *SETTINGS["broker_transport_options"]}
+    assert [name for name in names if f"`{name}`" not in told] == []
+
+
+def test_the_trainers_table_is_called_as_the_guide_says() -> None:
+    assert "`TRAINERS`" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert TRAINERS
+
+
+def _match(app: Flask, path: str) -> None:
+    for method in ("GET", "POST"):
+        try:
+            app.url_map.bind("localhost").match(path, method=method)
+            return
+        except (NotFound, MethodNotAllowed, RequestRedirect):
+            continue
+    pytest.fail(f"There is nothing at {path}.")
+
+
+def _row() -> Any:
+    values = dict.fromkeys(("agent_id", "env_id", "behaviour", "agent_config", "error", "mean_reward"), "")
+    numbers = dict.fromkeys(("steps", "num_of_areas", "attempt", "seed", "steps_trained", "last_seq"), 1)
+    return SimpleNamespace(
+        run_id=RUN_ID, state="RUNNING", job_type="CREATE", created_at=datetime.now(UTC), cancel_requested_at=None,
+        **values, **numbers,
+    )  # fmt: skip
