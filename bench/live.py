@@ -16,12 +16,13 @@ import requests
 import websocket
 from kombu import Connection, Exchange, Queue
 
-from bench.measure import ROUNDS, paced, progress
+from bench.measure import ROUNDS, SWITCH_SECONDS, paced, progress
 from bench.submit import JOB
 from services.platform import Platform
 from services.stack import Stack
 
 JOBS, PER_SECOND, SECONDS = 20, 50, 6
+NODES = 4
 
 
 def bench(stack: Stack, platform: Platform) -> None:
@@ -77,21 +78,44 @@ def _fanout_hop(stack: Stack) -> list[float]:
 
 def _node_to_game(platform: Platform) -> list[float]:
     times: list[float] = []
+    sys.setswitchinterval(SWITCH_SECONDS)
     jobs = [_Game(platform, times) for _ in range(JOBS)]
     for job in jobs:
         job.connected.wait(10)
-    plan = {
-        "broker_url": platform.env["BROKER_URL"], "url": platform.url, "token": platform.node_token,
-        "run_ids": [job.run_id for job in jobs], "per_second": PER_SECOND, "seconds": SECONDS,
-    }  # fmt: skip
-    subprocess.run(
-        [sys.executable, "-m", "bench.node"], input=json.dumps(plan), text=True, check=True, timeout=120,
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    nodes = [_start_node(platform, [job.run_id for job in jobs[number::NODES]]) for number in range(NODES)]
+    _run_together(nodes)
     for job in jobs:
         job.thread.join(30)
         job.socket.close()
     return times
+
+
+def _start_node(platform: Platform, run_ids: list[str]) -> "subprocess.Popen[str]":
+    plan = {
+        "broker_url": platform.env["BROKER_URL"], "url": platform.url, "token": platform.node_token,
+        "run_ids": run_ids, "per_second": PER_SECOND, "seconds": SECONDS,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "bench.node"]
+    pipe = subprocess.PIPE
+    node = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, stderr=subprocess.DEVNULL)
+    assert node.stdin
+    node.stdin.write(json.dumps(plan) + "\n")
+    node.stdin.flush()
+    return node
+
+
+def _run_together(nodes: list["subprocess.Popen[str]"]) -> None:
+    """All nodes begin when the last one is ready."""
+    for node in nodes:
+        assert node.stdout
+        node.stdout.readline()
+    for node in nodes:
+        assert node.stdin
+        node.stdin.write("go\n")
+        node.stdin.close()
+    for node in nodes:
+        if node.wait(120) != 0:
+            raise AssertionError("The node of the benchmark failed.")
 
 
 class _Game:

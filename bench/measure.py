@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+SWITCH_SECONDS = 0.0005
+"""Python's threads take turns every 5 ms; a measuring process takes them more often, or it measures itself."""
 ROUNDS = int(__import__("os").environ.get("ROUNDS", 3))
 
 

@@ -1,6 +1,6 @@
 """A node without trainings: claims jobs and reports metrics of them, at a steady rate, by the node's own code.
 
-Its standard input is the plan as JSON; `bench.live` starts it as a process of its own, as a node is one.
+Its standard input is the plan as a line of JSON, then a line that lets it begin; `bench.live` starts it as a process of its own, as a node is one.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from bench.measure import paced
+from bench.measure import SWITCH_SECONDS, paced
 from node.central import Central
 from node.config import Config
 from node.report import EventSender, Reporter, Spool
@@ -26,12 +26,15 @@ def main(plan: dict[str, Any]) -> None:
     celery = create_worker(
         Config(broker_url=plan["broker_url"], coordinator_url=plan["url"], node_token=plan["token"])
     )
+    sys.setswitchinterval(SWITCH_SECONDS)
     central = Central(plan["url"], plan["token"])
     with tempfile.TemporaryDirectory() as folder:
         reporters = []
         for run_id in plan["run_ids"]:
             central.claim(run_id, 1, uuid4())
             reporters.append(Reporter(Spool(Path(folder) / run_id), EventSender(celery, run_id, 1)))
+        print("ready", flush=True)
+        sys.stdin.readline()  # all nodes begin together, after the last has started
         turn, step = cycle(reporters), iter(range(10**9))
 
         def say() -> None:
@@ -44,4 +47,4 @@ def main(plan: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(json.load(sys.stdin))
+    main(json.loads(sys.stdin.readline()))

@@ -7,6 +7,7 @@ memory, and a node that was killed can still send what its last training had to 
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from wire.names import EVENT_TYPE, task_id
 log = logging.getLogger(__name__)
 BATCH = 200
 BATCH_BYTES = 1024 * 1024
+GATHER_SECONDS = 0.04
+"""A fact after a pause is sent at once; while more keep coming, those of so long are sent together."""
 LONGEST_PAUSE_SECONDS = 10.0
 Numbered = tuple[int, dict[str, Any]]
 
@@ -82,8 +85,11 @@ class Reporter:
 
     def _run(self) -> None:
         while batch := self._next():
+            due = time.monotonic() + GATHER_SECONDS
             self._send_until_confirmed(batch)
             self._sent = batch[-1][0]
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended, max(0.0, due - time.monotonic()))
 
     def _next(self) -> list[Numbered]:
         with self._changed:
