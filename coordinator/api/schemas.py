@@ -10,8 +10,14 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Free = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")]
+PRINTABLE, WITHOUT_NUL, KIND = r"^[^\x00-\x1f\x7f]+$", r"^[^\x00]*$", "^(model|checkpoint)$"
+PATTERNS = {
+    PRINTABLE: "There must be no control characters in it",
+    WITHOUT_NUL: "There must be no NUL character in it",
+    KIND: "It must be model or checkpoint",
+}
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
+Free = Annotated[str, Field(max_length=10_000, pattern=WITHOUT_NUL)]
 Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
 T = TypeVar("T", bound="_Body")
 
@@ -59,7 +65,7 @@ class ClaimBody(_Body):
 class UploadBody(_Body):
     """A node wants to upload a file of an attempt it holds."""
 
-    kind: Annotated[str, Field(pattern="^(model|checkpoint)$")]
+    kind: Annotated[str, Field(pattern=KIND)]
 
 
 class NodeBody(_Body):
@@ -92,13 +98,14 @@ def parse(schema: type[T], raw: str | bytes) -> T:
     try:
         return schema.model_validate_json(raw)
     except ValidationError as error:
-        raise BadRequest(sentence(error.errors(include_url=False, include_context=False))) from None
+        raise BadRequest(sentence(error.errors(include_url=False, include_input=False))) from None
 
 
 def sentence(errors: list[Any]) -> str:
     """The first few of pydantic's findings as sentences that name the field."""
     parts = []
     for found in errors[:3]:
-        where, message = ".".join(str(part) for part in found["loc"]), str(found["msg"]).rstrip(".")
+        where, pattern = ".".join(str(part) for part in found["loc"]), found.get("ctx", {}).get("pattern")
+        message = PATTERNS.get(pattern, str(found["msg"]).rstrip("."))
         parts.append(f"{where}: {message}." if where else f"{message}.")
     return " ".join(parts)
