@@ -1,0 +1,198 @@
+"""Real services, started once and only when a test asks for them; a database of its own for every test that wants one."""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import flask_migrate
+import psycopg2
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+
+from coordinator import tokens
+from coordinator.app import create_app
+from coordinator.config import Config
+from coordinator.extensions import db
+from coordinator.ledger import Told
+from coordinator.live.bus import Publisher
+from coordinator.parts import parts
+from coordinator.pipeline import steps
+from coordinator.pipeline.receiver import reported
+from services.stack import Stack
+from tests.jobs import bearer
+from tests.played_node import PlayedNode
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """PostgreSQL, RabbitMQ and S3 for all tests that do not stop them."""
+    running = Stack(tmp_path_factory.mktemp("services"), environ={})
+    running.start()
+    yield running
+    running.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A migrated database with two users and a node, which every test's own is copied from."""
+
+    name: str
+    owner: str
+    stranger: str
+    node: str
+    other_node: str
+
+
+class Overheard(Publisher):
+    """Keeps what is to be told to the web processes."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+
+    def publish(self, told: Iterable[Told]) -> None:
+        self.told += told
+
+
+def sql(stack: Stack, statement: str) -> None:
+    """One statement outside any transaction, as the databases' owner."""
+    with closing(psycopg2.connect(stack.env["DATABASE_URL"].replace("+psycopg2", ""))) as connection:
+        connection.autocommit = True
+        connection.cursor().execute(statement)
+
+
+def database_url(stack: Stack, name: str) -> str:
+    return f"{stack.env['DATABASE_URL'].rpartition('/')[0]}/{name}"
+
+
+def config_of(stack: Stack, database: str, **settings: Any) -> Config:
+    names = {name.lower(): value for name, value in stack.env.items() if name.lower() in Config.__dataclass_fields__}
+    return Config(**names | {"database_url": database_url(stack, database), "log_level": "WARNING"} | settings)
+
+
+@pytest.fixture(scope="session")
+def template(stack: Stack) -> Template:
+    """Made by the migrations, as an operator makes it."""
+    name = "template_jobs"
+    sql(stack, f"CREATE DATABASE {name}")
+    app = create_app(config_of(stack, name))
+    with app.app_context():
+        flask_migrate.upgrade()
+        made = Template(
+            name, tokens.create_for_user("owner"), tokens.create_for_user("stranger"), tokens.create_for_node("node"),
+            tokens.create_for_node("other-node"),
+        )  # fmt: skip
+        parts(app).storage.ensure_bucket()
+        db.session.remove()
+        db.engine.dispose()
+    return made
+
+
+@contextmanager
+def fresh_database(stack: Stack, template: Template) -> Iterator[str]:
+    """The name of a new database, which is dropped at the end."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    sql(stack, f"CREATE DATABASE {name} TEMPLATE {template.name}")
+    yield name
+    sql(stack, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def running(config: Config) -> Iterator[Flask]:
+    """The web's app. What it tells the other processes is overheard, not sent."""
+    app = create_app(config)
+    replace(parts(app), publisher=Overheard()).install(app)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def database(stack: Stack, template: Template) -> Iterator[str]:
+    with fresh_database(stack, template) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def shared_client(stack: Stack, template: Template) -> Iterator[FlaskClient]:
+    """One client for all tests of a module: for requests that leave nothing behind."""
+    with fresh_database(stack, template) as name, running(config_of(stack, name)) as app:
+        yield app.test_client()
+
+
+@pytest.fixture
+def config(stack: Stack, database: str) -> Config:
+    """What the app of a test is made with."""
+    return config_of(stack, database)
+
+
+@pytest.fixture
+def app(config: Config) -> Iterator[Flask]:
+    """The web's app over a fresh database."""
+    with running(config) as made:
+        yield made
+
+
+@pytest.fixture
+def pipeline(app: Flask) -> Iterator[None]:
+    """The steps by which `recorder` and `results` record what nodes report, over the app of the test."""
+    its = parts(app)
+    steps.connect(its.storage, its.publisher, its.config.max_attempts)
+    yield
+    reported.disconnect(dispatch_uid="pipeline")
+
+
+@pytest.fixture
+def played(app: Flask, pipeline: None, template: Template) -> PlayedNode:
+    """A training node without a trainer and without a broker."""
+    return PlayedNode(app, bearer(template.node))
+
+
+@pytest.fixture
+def told(app: Flask) -> list[Told]:
+    """What has been told so far."""
+    publisher = parts(app).publisher
+    assert isinstance(publisher, Overheard)
+    return publisher.told
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def owner(template: Template) -> dict[str, str]:
+    """Headers of the user whose jobs these are."""
+    return bearer(template.owner)
+
+
+@pytest.fixture
+def stranger(template: Template) -> dict[str, str]:
+    """Headers of another user."""
+    return bearer(template.stranger)
+
+
+@pytest.fixture
+def node(template: Template) -> dict[str, str]:
+    """Headers of a training node."""
+    return bearer(template.node)
+
+
+@pytest.fixture
+def vhost(stack: Stack) -> Iterator[str]:
+    """The address of an empty virtual host of the broker."""
+    name, rabbitmq = f"test_{os.getpid()}_{next(_numbers)}", stack.rabbitmq
+    assert rabbitmq is not None
+    api, user = rabbitmq.management_api, rabbitmq.url.partition("//")[2].partition(":")[0]
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    requests.put(f"{api}vhosts/{name}", timeout=10).raise_for_status()
+    requests.put(f"{api}permissions/{name}/{user}", json=everything, timeout=10).raise_for_status()
+    yield f"{rabbitmq.url.rpartition('/')[0]}/{name}"
+    requests.delete(f"{api}vhosts/{name}", timeout=10).raise_for_status()
