@@ -8,7 +8,7 @@ from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import Viewer, bearer, submit
 
-STEPS = 60_000
+STEPS = 45_000
 RESTARTS = ("web", "results", "recorder")
 
 

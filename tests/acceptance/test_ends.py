@@ -1,0 +1,150 @@
+"""How else a training can end: it fails, it is cancelled, its process or its whole node is killed."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from services.platform import Platform, wait_until
+from services.stack import Stack
+from tests.acceptance.viewers import BODY, Viewer, bearer, submit
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def environments(tmp_path_factory: pytest.TempPathFactory, reach1d: Path) -> Path:
+    """The reference environment, and one whose program ends at once."""
+    folder = tmp_path_factory.mktemp("environments")
+    shutil.copytree(reach1d, folder / "reach1d")
+    shutil.copytree(reach1d, folder / "broken")
+    shutil.copy(ROOT / "tests" / "integration" / "environments" / "broken", folder / "broken" / "broken")
+    manifest = json.loads((reach1d / "manifest.json").read_text())
+    manifest |= {"env_id": "broken", "executable": "broken", "arguments": ["exits"]}
+    (folder / "broken" / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def platform(stack: Stack, environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    settings = {"ENVIRONMENTS_DIR": str(environments), "LEASE_SECONDS": "10", "SWEEP_SECONDS": "1"}
+    with Platform(stack, tmp_path_factory.mktemp("platform"), settings) as running:
+        running.start("web", "results", "recorder", "node")
+        yield running
+
+
+class Run:
+    """A submitted job and what can be seen of it."""
+
+    def __init__(self, platform: Platform, steps: int = 20_000, env_id: str = "reach1d") -> None:
+        self.platform, self.url = platform, f"{platform.url}/api/v1/train-jobs"
+        if env_id == "reach1d":
+            self.run_id = submit(platform.url, platform.token, steps)["run_id"]
+        else:
+            body = BODY | {"env_config": {"agent_id": "1", "env_id": env_id, "num_of_areas": 8}}
+            answer = requests.post(self.url, json=body, headers=bearer(platform.token), timeout=30)
+            self.run_id = answer.json()["run_id"]
+        self.viewer = Viewer(platform.socket_url, {"run_id": self.run_id}, platform.token)
+
+    def ask(self, method: str = "GET", path: str = "") -> Any:
+        where = f"{self.url}/{self.run_id}{path}"
+        return requests.request(method, where, headers=bearer(self.platform.token), timeout=30).json()
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that names the run on its command line: shim, trainer, environment."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            if self.run_id in " ".join(process.info["cmdline"] or []):
+                found.append(process)
+        return found
+
+    def wait_until_running(self) -> None:
+        wait_until(lambda: "RUNNING" in self.viewer.statuses, 90, "the training to run")
+
+
+def pool_process(platform: Platform) -> int:
+    """The process of the node's pool that supervises the training: the parent of the shim."""
+    guard = platform.process("node").pid
+    assert guard
+    for process in psutil.Process(guard).children(recursive=True):
+        if "node.shim" in " ".join(process.cmdline()) or "shim.py" in " ".join(process.cmdline()):
+            return process.ppid()
+    raise AssertionError("The node supervises no training.")
+
+
+def test_an_environment_that_ends_at_once_fails_the_job_with_the_cause(platform: Platform) -> None:
+    run = Run(platform, env_id="broken")
+    viewer = run.viewer.finish()
+    assert viewer.statuses[-1] == "FAILED"
+    assert viewer.close_code == 1000
+    assert viewer.binaries == []
+    job = run.ask()
+    assert job["error"].endswith(".")
+    assert "environment" in job["error"]
+    assert "Traceback" not in job["error"]
+    assert job["log_tail"]
+    assert len(job["attempts"]) == 1
+    assert run.processes() == []
+    assert run.ask(path="/nn-model")["code"] == "conflict"
+
+
+def test_a_cancelled_training_stops_and_keeps_what_it_has_learned(platform: Platform) -> None:
+    run = Run(platform, steps=500_000)
+    run.wait_until_running()
+    wait_until(lambda: run.viewer.metrics, 60, "a first metric")
+    assert run.ask("POST", "/cancel")["cancel_requested"] is True
+    viewer = run.viewer.finish()
+    assert viewer.statuses[-1] == "FAILED"  # the nearest of the six words that games know
+    assert viewer.messages[-1]["state"] == "CANCELLED"
+    assert viewer.binaries == []
+    assert run.processes() == []
+    assert run.ask()["state"] == "CANCELLED"
+
+
+def test_a_deleted_training_stops_and_is_forgotten(platform: Platform) -> None:
+    run = Run(platform, steps=500_000)
+    run.wait_until_running()
+    assert run.ask("DELETE") is True
+    assert run.ask()["code"] == "not_found"
+    wait_until(lambda: not run.processes(), 60, "the trainer to end")
+
+
+def test_a_training_whose_supervisor_is_killed_is_started_again(platform: Platform) -> None:
+    run = Run(platform, steps=8_000)
+    run.wait_until_running()
+    os.kill(pool_process(platform), signal.SIGKILL)
+    viewer = run.viewer.finish()
+    assert viewer.statuses[-1] == "SUCCEEDED"
+    assert viewer.statuses.count("SUBMITTED") == 2
+    assert viewer.seqs == list(range(1, len(viewer.seqs) + 1))
+    first, second = run.ask()["attempts"]
+    assert first["cause"] == "Its worker process died on the node."
+    assert second["attempt"] == 2
+
+
+def test_a_node_that_was_killed_reports_its_training_when_it_is_back(platform: Platform) -> None:
+    run = Run(platform, steps=8_000)
+    run.wait_until_running()
+    platform.process("node").kill()
+    wait_until(lambda: not run.processes(), 20, "everything of the node to be gone")
+    platform.start("node")
+    viewer = run.viewer.finish()
+    assert viewer.statuses[-1] == "SUCCEEDED"
+    assert run.ask()["attempts"][0]["cause"] == "The training node was restarted during the training."
+
+
+def test_a_node_that_never_comes_back_loses_its_lease(platform: Platform) -> None:
+    run = Run(platform)
+    run.wait_until_running()
+    platform.process("node").kill()
+    wait_until(lambda: run.viewer.statuses.count("SUBMITTED") == 2, 60, "the job to be queued again")
+    assert run.ask()["attempts"][0]["cause"].startswith("Its node was silent for")
+    run.ask("DELETE")
+    platform.start("node")
