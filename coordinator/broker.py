@@ -113,7 +113,10 @@ class ConfirmedSender:
         self._confirms.sent()
 
     def wait(self) -> None:
-        """Until the broker has confirmed everything sent. Raises TimeoutError after ten seconds of silence."""
+        """Until the broker has confirmed everything sent. Raises TimeoutError after ten seconds of silence.
+
+        Raises ChannelError for a message that found no queue: somebody has deleted it, and connecting anew declares it.
+        """
         while not self._confirms.are_complete:
             self._connection.drain_events(timeout=10)
 
@@ -127,6 +130,7 @@ def send_training(celery: Celery, producer: Any, run_id: UUID, attempt: int, pri
         priority=priority,
         producer=producer,
         retry=False,
+        mandatory=True,
         link=celery.signature(names.TASK_OUTCOME),
         # by name and with an argument of its own: published as a task, and never called inside the failing process
         link_error=celery.signature(names.TASK_LOST, args=(str(run_id), attempt)),
@@ -136,5 +140,6 @@ def send_training(celery: Celery, producer: Any, run_id: UUID, attempt: int, pri
 def send_finish(celery: Celery, producer: Any, run_id: UUID, attempt: int) -> None:
     """The task that ends an attempt: artifacts to their final place, the job to its final state."""
     celery.send_task(
-        names.TASK_FINISH, kwargs={"run_id": str(run_id), "attempt": attempt}, producer=producer, retry=False
-    )
+        names.TASK_FINISH, kwargs={"run_id": str(run_id), "attempt": attempt}, producer=producer, retry=False,
+        mandatory=True,
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from ..errors import CoordinatorError
 
 log = logging.getLogger(__name__)
+DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError)
 AWAY = "The database can't be reached at the moment. Nothing is lost; try again in a few seconds."
 
 
@@ -18,7 +19,7 @@ def register(app: Flask) -> None:
     """No request ends with HTML or a traceback."""
     app.register_error_handler(CoordinatorError, _known)
     app.register_error_handler(HTTPException, _http)
-    for kind in (OperationalError, InterfaceError, TimeoutError):
+    for kind in DATABASE_AWAY:
         app.register_error_handler(kind, _away)
     app.register_error_handler(Exception, _bug)
 

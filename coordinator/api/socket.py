@@ -14,6 +14,7 @@ from ..extensions import db, sock
 from ..live.hub import Item, Subscription
 from ..live.stream import follow
 from ..parts import Parts, parts
+from .answers import AWAY, DATABASE_AWAY
 from .framing import send_binary
 from .schemas import Hello, parse
 
@@ -36,8 +37,14 @@ def client_stream(ws: Server) -> None:
         _refuse(ws, error, TRY_AGAIN)
     except CoordinatorError as error:
         _refuse(ws, error, POLICY)
+    except DATABASE_AWAY as error:
+        log.warning("PostgreSQL is away: %s", str(error).splitlines()[0])
+        _refuse(ws, Unavailable(AWAY), TRY_AGAIN)
     except (ConnectionClosed, OSError):
         log.debug("A game has left.")
+    except Exception:  # Flask would answer with HTTP, in the middle of a WebSocket
+        log.exception("A WebSocket failed unexpectedly.")
+        _refuse(ws, Unavailable("Something went wrong here; it has been logged. Connect again."), TRY_AGAIN)
     finally:
         db.session.remove()
 
