@@ -1,4 +1,4 @@
-"""Real services, started once and only when a test asks for them; a database of its own for every test that wants one."""
+"""Real services, started once and only when a test asks for them; a fresh database for every test that wants one."""
 
 import itertools
 import os
@@ -23,11 +23,13 @@ from coordinator.live.bus import Publisher
 from coordinator.parts import parts
 from coordinator.pipeline import steps
 from coordinator.pipeline.receiver import reported
+from coordinator.storage import Storage
 from services.stack import Stack
 from tests.jobs import bearer
 from tests.played_node import PlayedNode
 
 _numbers = itertools.count(1)
+_storages: dict[str, Storage] = {}  # boto3 takes half a second to make a client
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +37,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, RabbitMQ and S3 for all tests that do not stop them."""
     running = Stack(tmp_path_factory.mktemp("services"), environ={})
     running.start()
+    sql(running, "ALTER SYSTEM SET fsync = off", "postgres")  # nobody pulls the plug here, and databases come and go
+    sql(running, "SELECT pg_reload_conf()", "postgres")
     yield running
     running.kill()
 
@@ -60,9 +64,10 @@ class Overheard(Publisher):
         self.told += told
 
 
-def sql(stack: Stack, statement: str) -> None:
-    """One statement outside any transaction, as the databases' owner."""
-    with closing(psycopg2.connect(stack.env["DATABASE_URL"].replace("+psycopg2", ""))) as connection:
+def sql(stack: Stack, statement: str, user: str = "train_jobs") -> None:
+    """One statement outside any transaction."""
+    url = stack.env["DATABASE_URL"].replace("+psycopg2", "").replace("//train_jobs:", f"//{user}:")
+    with closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         connection.cursor().execute(statement)
 
@@ -107,7 +112,8 @@ def fresh_database(stack: Stack, template: Template) -> Iterator[str]:
 def running(config: Config) -> Iterator[Flask]:
     """The web's app. What it tells the other processes is overheard, not sent."""
     app = create_app(config)
-    replace(parts(app), publisher=Overheard()).install(app)
+    storage = _storages.setdefault(config.s3_endpoint_url, parts(app).storage)
+    replace(parts(app), publisher=Overheard(), storage=storage).install(app)
     yield app
     with app.app_context():
         db.engine.dispose()

@@ -1,6 +1,9 @@
 """What a game really sends."""
 
-from typing import Any
+from typing import Any, TypeAlias
+
+Client: TypeAlias = Any
+"""Flask's test client, whose answers' `json` may be None for mypy."""
 
 URL = "/api/v1/train-jobs"
 BODY: dict[str, Any] = {
@@ -29,8 +32,10 @@ def bearer(token: str) -> dict[str, str]:
 
 def metric(step: int, reward: float | None = 0.5) -> dict[str, Any]:
     """A summary of training, as a trainer reports it."""
-    return {"kind": "metrics", "behaviour": "Reach1D", "step": step, "time_elapsed": step / 1_000, "mean_reward": reward,
-            "std_reward": None if reward is None else 0.1, "statistics": {"Losses/Policy Loss": {"mean": 0.02}}}  # fmt: skip
+    return {
+        "kind": "metrics", "behaviour": "Reach1D", "step": step, "time_elapsed": step / 1_000, "mean_reward": reward,
+        "std_reward": None if reward is None else 0.1, "statistics": {"Losses/Policy Loss": {"mean": 0.02}},
+    }  # fmt: skip
 
 
 def phase(name: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import requests
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from coordinator.pipeline.receiver import deliver
 from coordinator.pipeline.reports import AttemptComplete, AttemptLost, OutcomeReported
@@ -26,14 +25,14 @@ class PlayedNode:
         self._app, self._headers = app, headers
         self._client = app.test_client()
 
-    def post(self, path: str, body: Any) -> TestResponse:
+    def post(self, path: str, body: Any) -> Any:
         """To the coordinator's address for nodes."""
         return self._client.post(NODE_API + path, json=body, headers=self._headers)
 
-    def claim(self, run_id: str, attempt: int = 1, claim: UUID | None = None) -> TestResponse:
+    def claim(self, run_id: str, attempt: int = 1, claim: UUID | None = None) -> Any:
         return self.post("/claims", {"run_id": run_id, "attempt": attempt, "claim": str(claim or uuid4())})
 
-    def heartbeat(self, run_id: str, attempt: int = 1) -> TestResponse:
+    def heartbeat(self, run_id: str, attempt: int = 1) -> Any:
         return self.post(f"/attempts/{run_id}/{attempt}/heartbeat", {})
 
     def say(self, run_id: str, *facts: dict[str, Any], attempt: int = 1, first: int = 1) -> None:
@@ -49,8 +48,8 @@ class PlayedNode:
 
     def hand_in(self, run_id: str, *artifacts: Artifact, attempt: int = 1, **said: Any) -> None:
         """The outcome: that it succeeded after no facts, unless something else is said."""
-        outcome = Outcome(**{"run_id": UUID(run_id), "attempt": attempt, "status": "succeeded", "facts_sent": 0,
-                             "artifacts": artifacts} | said)  # fmt: skip
+        usual: dict[str, Any] = {"status": "succeeded", "facts_sent": 0, "artifacts": artifacts}
+        outcome = Outcome(UUID(run_id), attempt, **usual | said)
         with self._app.app_context():
             deliver(OutcomeReported(outcome))
 

@@ -5,16 +5,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flask.testing import FlaskClient
 
-from tests.jobs import BODY, URL, body, metric, phase
+from tests.jobs import BODY, URL, Client, body, metric, phase
 from tests.played_node import PlayedNode
 
 SIX = {"SUBMITTED", "RETRIEVED", "STARTING", "RUNNING", "SUCCEEDED", "FAILED"}
 Headers = dict[str, str]
 
 
-def submit(client: FlaskClient, headers: Headers, **changes: Any) -> dict[str, Any]:
+def submit(client: Client, headers: Headers, **changes: Any) -> dict[str, Any]:
     answer = client.post(URL, json=body(**changes), headers=headers)
     assert answer.status_code == 200, answer.json
     job: dict[str, Any] = answer.json
@@ -35,7 +34,7 @@ def assert_is_a_train_job(job: dict[str, Any]) -> None:
     assert isinstance(job["created_by"], dict)
 
 
-def test_a_job_is_answered_as_it_was_asked_for(client: FlaskClient, owner: Headers) -> None:
+def test_a_job_is_answered_as_it_was_asked_for(client: Client, owner: Headers) -> None:
     job = submit(client, owner)
     assert_is_a_train_job(job)
     assert (job["job_status"], job["job_type"]) == ("SUBMITTED", "CREATE")
@@ -43,7 +42,7 @@ def test_a_job_is_answered_as_it_was_asked_for(client: FlaskClient, owner: Heade
     assert job["created_by"]["name"] == "owner"
 
 
-def test_it_reads_the_same_afterwards_alone_and_in_the_list(client: FlaskClient, owner: Headers) -> None:
+def test_it_reads_the_same_afterwards_alone_and_in_the_list(client: Client, owner: Headers) -> None:
     job = submit(client, owner)
     shown, listed = client.get(f"{URL}/{job['run_id']}", headers=owner), client.get(URL, headers=owner)
     assert (shown.status_code, listed.status_code) == (200, 200)
@@ -51,46 +50,46 @@ def test_it_reads_the_same_afterwards_alone_and_in_the_list(client: FlaskClient,
     assert listed.json == [job]
 
 
-def test_the_list_holds_the_callers_jobs_newest_first(client: FlaskClient, owner: Headers, stranger: Headers) -> None:
+def test_the_list_holds_the_callers_jobs_newest_first(client: Client, owner: Headers, stranger: Headers) -> None:
     jobs = [submit(client, owner)["run_id"] for _ in range(3)]
     submit(client, stranger)
     assert [job["run_id"] for job in client.get(URL, headers=owner).json] == jobs[::-1]
 
 
-def test_who_has_no_jobs_gets_an_empty_list(client: FlaskClient, stranger: Headers) -> None:
+def test_who_has_no_jobs_gets_an_empty_list(client: Client, stranger: Headers) -> None:
     answer = client.get(URL, headers=stranger)
     assert (answer.status_code, answer.json) == (200, [])
 
 
-@pytest.mark.parametrize("agent_id", ["1", "", "Agent 7", "ünï\u2028\U0001f600", "x" * 10_000, "a\nb", "<b>", "%s'\";--"])
-def test_the_agents_id_comes_back_as_it_was_sent(client: FlaskClient, owner: Headers, agent_id: str) -> None:
+@pytest.mark.parametrize("agent_id", ["1", "", "Agent 7", "ünï\u2028\U0001f600", "x" * 10_000, "a\nb", "%s'\";--"])
+def test_the_agents_id_comes_back_as_it_was_sent(client: Client, owner: Headers, agent_id: str) -> None:
     job = submit(client, owner, env_config__agent_id=agent_id)
     assert job["env_config"]["agent_id"] == agent_id
     assert client.get(f"{URL}/{job['run_id']}", headers=owner).json["env_config"]["agent_id"] == agent_id
 
 
-def test_unknown_fields_are_ignored(client: FlaskClient, owner: Headers) -> None:
+def test_unknown_fields_are_ignored(client: Client, owner: Headers) -> None:
     job = submit(client, owner, priority=10, nn_model_config__speed=[1, {"a": None}], env_config__seed=3, id="mine")
     assert {name: job[name] for name in BODY} == BODY
 
 
-def test_a_run_id_that_is_null_is_none(client: FlaskClient, owner: Headers) -> None:
+def test_a_run_id_that_is_null_is_none(client: Client, owner: Headers) -> None:
     assert submit(client, owner, run_id=None)["job_type"] == "CREATE"
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "nonsense"])
-def test_the_content_type_of_a_game_does_not_matter(client: FlaskClient, owner: Headers, content_type: str) -> None:
+def test_the_content_type_of_a_game_does_not_matter(client: Client, owner: Headers, content_type: str) -> None:
     text = '{"agent_config":"agent_config","env_config":{"agent_id":"1","env_id":"reach1d","num_of_areas":8},' \
            '"nn_model_config":{"behavior_name":"Reach1D","steps":50000}}'  # fmt: skip
     assert client.post(URL, data=text, headers=owner | {"Content-Type": content_type}).status_code == 200
 
 
 @pytest.mark.parametrize(("steps", "areas"), [(1_000, 1), (1_000_000, 64)])
-def test_the_limits_of_an_environment_are_allowed(client: FlaskClient, owner: Headers, steps: int, areas: int) -> None:
+def test_the_limits_of_an_environment_are_allowed(client: Client, owner: Headers, steps: int, areas: int) -> None:
     submit(client, owner, nn_model_config__steps=steps, env_config__num_of_areas=areas)
 
 
-def test_games_read_each_state_in_their_own_words(client: FlaskClient, owner: Headers, played: PlayedNode) -> None:
+def test_games_read_each_state_in_their_own_words(client: Client, owner: Headers, played: PlayedNode) -> None:
     run_id = submit(client, owner)["run_id"]
 
     def status() -> str:
@@ -109,7 +108,7 @@ def test_games_read_each_state_in_their_own_words(client: FlaskClient, owner: He
     assert [*seen, status()] == ["SUBMITTED", "RETRIEVED", "STARTING", "RUNNING", "SUCCEEDED"]
 
 
-def test_a_waiting_job_is_cancelled_at_once_and_failed_to_games(client: FlaskClient, owner: Headers) -> None:
+def test_a_waiting_job_is_cancelled_at_once_and_failed_to_games(client: Client, owner: Headers) -> None:
     run_id = submit(client, owner)["run_id"]
     answer = client.post(f"{URL}/{run_id}/cancel", headers=owner)
     assert answer.status_code == 200
@@ -118,7 +117,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_failed_to_games(client: FlaskCli
     assert answer.json["error"] == "It was cancelled before a node had started it."
 
 
-def test_a_cancelled_job_is_cancelled_once(client: FlaskClient, owner: Headers, told: list[Any]) -> None:
+def test_a_cancelled_job_is_cancelled_once(client: Client, owner: Headers, told: list[Any]) -> None:
     run_id = submit(client, owner)["run_id"]
     answers = [client.post(f"{URL}/{run_id}/cancel", headers=owner).json for _ in range(2)]
     assert answers[0] == answers[1]
@@ -126,7 +125,7 @@ def test_a_cancelled_job_is_cancelled_once(client: FlaskClient, owner: Headers, 
 
 
 def test_a_running_job_is_cancelled_once_its_node_has_stopped(
-    client: FlaskClient, owner: Headers, played: PlayedNode
+    client: Client, owner: Headers, played: PlayedNode
 ) -> None:
     run_id = submit(client, owner)["run_id"]
     played.claim(run_id)
@@ -141,7 +140,7 @@ def test_a_running_job_is_cancelled_once_its_node_has_stopped(
     assert played.heartbeat(run_id).json == {"answer": "not yours"}
 
 
-def test_what_has_ended_cannot_be_cancelled_any_more(client: FlaskClient, owner: Headers, played: PlayedNode) -> None:
+def test_what_has_ended_cannot_be_cancelled_any_more(client: Client, owner: Headers, played: PlayedNode) -> None:
     run_id = submit(client, owner)["run_id"]
     played.train(run_id)
     answer = client.post(f"{URL}/{run_id}/cancel", headers=owner)
@@ -149,7 +148,7 @@ def test_what_has_ended_cannot_be_cancelled_any_more(client: FlaskClient, owner:
     assert answer.json["cancel_requested"] is False
 
 
-def test_a_deleted_job_is_answered_with_true_and_is_gone(client: FlaskClient, owner: Headers) -> None:
+def test_a_deleted_job_is_answered_with_true_and_is_gone(client: Client, owner: Headers) -> None:
     run_id = submit(client, owner)["run_id"]
     answer = client.delete(f"{URL}/{run_id}", headers=owner)
     assert (answer.status_code, answer.json) == (200, True)
@@ -158,21 +157,21 @@ def test_a_deleted_job_is_answered_with_true_and_is_gone(client: FlaskClient, ow
     assert client.delete(f"{URL}/{run_id}", headers=owner).status_code == 404
 
 
-def test_deleting_a_running_job_stops_its_training(client: FlaskClient, owner: Headers, played: PlayedNode) -> None:
+def test_deleting_a_running_job_stops_its_training(client: Client, owner: Headers, played: PlayedNode) -> None:
     run_id = submit(client, owner)["run_id"]
     played.claim(run_id)
     assert client.delete(f"{URL}/{run_id}", headers=owner).json is True
     assert played.heartbeat(run_id).json == {"answer": "cancel"}
 
 
-def test_a_deleted_job_is_never_started(client: FlaskClient, owner: Headers, played: PlayedNode) -> None:
+def test_a_deleted_job_is_never_started(client: Client, owner: Headers, played: PlayedNode) -> None:
     run_id = submit(client, owner)["run_id"]
     client.delete(f"{URL}/{run_id}", headers=owner)
     assert played.claim(run_id).status_code == 409
 
 
 @pytest.mark.parametrize("path", ["", "/nn-model", "/train-results", "/metrics"])
-def test_a_strangers_job_does_not_exist(client: FlaskClient, owner: Headers, stranger: Headers, path: str) -> None:
+def test_a_strangers_job_does_not_exist(client: Client, owner: Headers, stranger: Headers, path: str) -> None:
     run_id = submit(client, owner)["run_id"]
     theirs = client.get(f"{URL}/{run_id}{path}", headers=stranger)
     nobodys = client.get(f"{URL}/{uuid4()}{path}", headers=stranger)
@@ -180,7 +179,7 @@ def test_a_strangers_job_does_not_exist(client: FlaskClient, owner: Headers, str
     assert theirs.json["detail"] == f"There is no run {run_id} among your jobs."
 
 
-def test_a_stranger_can_neither_cancel_delete_nor_resume(client: FlaskClient, owner: Headers, stranger: Headers) -> None:
+def test_a_stranger_can_neither_cancel_delete_nor_resume(client: Client, owner: Headers, stranger: Headers) -> None:
     run_id = submit(client, owner)["run_id"]
     assert client.delete(f"{URL}/{run_id}", headers=stranger).status_code == 404
     assert client.post(f"{URL}/{run_id}/cancel", headers=stranger).status_code == 404
@@ -188,7 +187,7 @@ def test_a_stranger_can_neither_cancel_delete_nor_resume(client: FlaskClient, ow
     assert client.get(f"{URL}/{run_id}", headers=owner).json["job_status"] == "SUBMITTED"
 
 
-def test_every_statistic_of_a_training_can_be_read(client: FlaskClient, owner: Headers, played: PlayedNode) -> None:
+def test_every_statistic_of_a_training_can_be_read(client: Client, owner: Headers, played: PlayedNode) -> None:
     run_id = submit(client, owner)["run_id"]
     played.claim(run_id)
     played.say(run_id, metric(1_000, None), metric(2_000, 0.5))
@@ -197,7 +196,7 @@ def test_every_statistic_of_a_training_can_be_read(client: FlaskClient, owner: H
     assert rows[0]["statistics"] == {"Losses/Policy Loss": {"mean": 0.02}}
 
 
-def test_a_job_shows_its_attempts_and_why_they_ended(client: FlaskClient, owner: Headers, played: PlayedNode) -> None:
+def test_a_job_shows_its_attempts_and_why_they_ended(client: Client, owner: Headers, played: PlayedNode) -> None:
     run_id = submit(client, owner)["run_id"]
     played.claim(run_id)
     played.lose(run_id, cause="Its node was silent for 25 s.")

@@ -26,7 +26,7 @@ METRIC: dict[str, Any] = {
 }  # fmt: skip
 ARTIFACT = {"kind": "model", "sha256": SHA256, "size": 10, "manifest": {"opset": 9}}
 OUTCOME: dict[str, Any] = {"run_id": str(RUN), "attempt": 1, "status": "succeeded", "facts_sent": 2}
-WRONG_NUMBERS = [None, "1", True, [], {}, float("nan"), float("inf"), 10**400, -(10**400)]
+WRONG_NUMBERS: list[Any] = [None, "1", True, [], {}, float("nan"), float("inf"), 10**400, -(10**400)]
 WRONG_COUNTS = [*WRONG_NUMBERS, -1, 0.5, 1.0, 2**53]
 DEEP: Any = {}
 for _ in range(500):

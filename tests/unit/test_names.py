@@ -9,6 +9,10 @@ from wire.names import artifact_key, attempt_of, staging_key, task_id
 RUN = UUID("6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a")
 
 
+def final_key(run_id: UUID | str, attempt: int, kind: str) -> str:
+    return artifact_key(run_id, attempt, kind, "ab" * 32)
+
+
 def test_an_attempt_is_found_again_in_the_id_of_its_task() -> None:
     assert attempt_of(task_id(RUN, 12)) == (RUN, 12)
 
@@ -24,7 +28,7 @@ def test_a_strangers_task_id_is_a_value_error(task: str) -> None:
 
 
 def test_no_two_attempts_or_kinds_share_a_place_in_storage() -> None:
-    places = [place(RUN, attempt, kind) for place in (staging_key, lambda *of: artifact_key(*of, "ab" * 32))
+    places = [place(RUN, attempt, kind) for place in (staging_key, final_key)
               for attempt in (1, 2, 11) for kind in ("model", "checkpoint")]  # fmt: skip
     assert len(set(places)) == 12
     assert not [one for one in places for other in places if one != other and other.startswith(one)]

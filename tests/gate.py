@@ -1,0 +1,68 @@
+"""A gate before a service: open it lets connections through, shut it cuts them all, as an outage does."""
+
+import socket
+import threading
+from urllib.parse import urlsplit
+
+from services.ports import HOST, free_ports
+
+
+class Gate:
+    """Listens on a port of its own and passes everything on to the service at `port`, while it is open."""
+
+    def __init__(self, port: int) -> None:
+        self._behind = port
+        self.port = free_ports(1, {port})[0]
+        self._listener: socket.socket | None = None
+        self._open: list[socket.socket] = []
+        self.open()
+
+    def url(self, behind: str) -> str:
+        """The address of the service as it is reached through the gate."""
+        return behind.replace(f":{urlsplit(behind).port}", f":{self.port}", 1)
+
+    def open(self) -> None:
+        """From now on connections are taken."""
+        self._listener = socket.create_server((HOST, self.port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def shut(self) -> None:
+        """From now on connections are refused, and those there are have ended."""
+        if self._listener:
+            self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._listener = None
+        for end in self._open:
+            _end(end)
+        self._open.clear()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection((HOST, self._behind))
+            self._open += [near, far]
+            for source, sink in ((near, far), (far, near)):
+                threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    except OSError:
+        pass
+    finally:
+        _end(source)
+        _end(sink)
+
+
+def _end(end: socket.socket) -> None:
+    try:
+        end.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # it has ended already
+    finally:
+        end.close()
