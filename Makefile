@@ -22,7 +22,7 @@ run: setup ## Set up, start the platform, train the sample job, stay until Ctrl-
 	@exec $(VENV)/python -m scripts.run $(ONCE_$(ONCE)) $(ARGS)
 
 test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
-	@exec $(VENV)/python -m pytest $(ARGS)
+	@exec $(VENV)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup ## Check style, types and the direction of imports
 	$(VENV)/ruff check .

@@ -1,4 +1,4 @@
-"""The Celery apps, each built when it is asked for: `-A celery_app` is the coordinator's, `-A celery_app:node` a node's.
+"""The Celery apps, each built when asked for: `-A celery_app` is the coordinator's, `-A celery_app:node` a node's.
 
 A training node has neither Flask nor a database; the coordinator has no trainer.
 """

@@ -10,8 +10,8 @@ import time
 from functools import partial
 from typing import Any
 
-from psycopg2 import extensions
 from psycogreen.gevent import gevent_wait_callback
+from psycopg2 import extensions
 
 from coordinator.config import Config
 from coordinator.parts import parts

@@ -1,6 +1,7 @@
 """A node without trainings: claims jobs and reports metrics of them, at a steady rate, by the node's own code.
 
-Its standard input is the plan as a line of JSON, then a line that lets it begin; `bench.live` starts it as a process of its own, as a node is one.
+Its standard input is the plan as a line of JSON, then a line that lets it begin. `bench.live` starts several, each a
+process of its own, as nodes are.
 """
 
 import json
@@ -23,9 +24,7 @@ METRIC = {"kind": "metrics", "behaviour": "Reach1D", "mean_reward": 0.5, "std_re
 
 def main(plan: dict[str, Any]) -> None:
     """Reports until the plan is done and everything is confirmed."""
-    celery = create_worker(
-        Config(broker_url=plan["broker_url"], coordinator_url=plan["url"], node_token=plan["token"])
-    )
+    celery = create_worker(Config(broker_url=plan["broker_url"], coordinator_url=plan["url"], node_token=plan["token"]))
     sys.setswitchinterval(SWITCH_SECONDS)
     central = Central(plan["url"], plan["token"])
     with tempfile.TemporaryDirectory() as folder:

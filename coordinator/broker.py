@@ -87,7 +87,7 @@ class Confirms:
 class ConfirmedSender:
     """A connection on which many tasks are sent before the broker's confirms are waited for: one round trip a batch.
 
-    Celery's own way waits for each. Any failure raises; the connection is then of no use and the caller makes a new one.
+    Celery's own way waits for each. Any failure raises; the connection is then of no use, the caller makes a new one.
     """
 
     def __init__(self, celery: Celery) -> None:

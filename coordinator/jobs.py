@@ -68,12 +68,12 @@ def submit(owner_id: UUID, request: Request) -> Any:
 def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | None]:
     """Trains a succeeded job for `request.steps` more. A job that still waits or runs is answered as it is.
 
-    Raises NotFound for a job that is not the owner's, Conflict for one that failed or was asked to train something else.
+    Raises NotFound for a job that is not the owner's, Conflict for one that failed or trains something else.
     """
     job = _owned(owner_id, run_id)
     state = JobState(job.state)
     if state in (JobState.FAILED, JobState.CANCELLED):
-        raise Conflict(f"Run {run_id} {state.lower()} and has nothing to go on from. Submit a new job without a run_id.")
+        raise Conflict(f"Run {run_id} has {state.lower()}: nothing to go on from. Submit a new job without a run_id.")
     if (request.env_id, request.behaviour) != (job.env_id, job.behaviour):
         raise Conflict(f"Run {run_id} trains {job.behaviour} in {job.env_id}; a resumed run goes on with the same.")
     told = None

@@ -70,17 +70,13 @@ def store(told: Iterable[Told]) -> None:
 
 def queue(task: str, job: Job, attempt: int) -> None:
     """A task that must reach the broker, as part of this transaction; the relay hears of it at the commit."""
-    db.session.execute(
-        insert(Outbox).values(task=task, run_id=job.run_id, attempt=attempt, priority=job.priority)
-    )
+    db.session.execute(insert(Outbox).values(task=task, run_id=job.run_id, attempt=attempt, priority=job.priority))
     db.session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
 
 
 def done(task: str, run_id: UUID, attempt: int) -> None:
     """What the outbox asked for has been done."""
-    db.session.execute(
-        delete(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt)
-    )
+    db.session.execute(delete(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt))
 
 
 def next_attempt(job: Job, what: Change) -> Told | None:

@@ -129,7 +129,7 @@ class Event(Base):
 
 
 class Metric(Base):
-    """A summary of training, with every statistic the trainer wrote. The key is the fact's: a repeat inserts nothing."""
+    """A summary of training, with every statistic of the trainer. The key is the fact's: a repeat inserts nothing."""
 
     __tablename__ = "metrics"
     __table_args__ = (

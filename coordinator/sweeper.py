@@ -29,7 +29,9 @@ FACTS_GRACE = timedelta(minutes=5)
 class Sweeper:
     """One thread of the recorder."""
 
-    def __init__(self, app: Flask, celery: Celery, storage: Storage, lease_seconds: float, every_seconds: float) -> None:
+    def __init__(
+        self, app: Flask, celery: Celery, storage: Storage, lease_seconds: float, every_seconds: float
+    ) -> None:
         self._app, self._celery, self._storage = app, celery, storage
         self._lease = timedelta(seconds=lease_seconds)
         self._every = every_seconds

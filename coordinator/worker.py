@@ -1,4 +1,4 @@
-"""The Celery app of the coordinator as a process runs it: for the `results` worker, for Flower, for `celery inspect`."""
+"""The Celery app of the coordinator as a process runs it: the `results` worker, Flower, `celery inspect`."""
 
 from typing import Any
 

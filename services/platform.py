@@ -57,7 +57,7 @@ class Platform:
         """A command of the coordinator's, to its end; what it printed."""
         done = subprocess.run(
             command, env=self.env, cwd=ROOT, capture_output=True, text=True, check=False,
-            shell=True,  # noqa: S602  our own commands, as people type them
+            shell=True,
         )  # fmt: skip
         if done.returncode != 0:
             raise ServiceError(f"`{command}` failed:\n{done.stderr[-3000:]}")

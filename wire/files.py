@@ -1,7 +1,7 @@
 """TrainFileBundle as games read it: protobuf (proto3), written by hand because three fields need no code generator.
 
-    message TrainFileBundle { repeated TrainFile trainFiles = 1; }
-    message TrainFile { string name = 1; bytes content = 2; int32 index = 3; }
+message TrainFileBundle { repeated TrainFile trainFiles = 1; }
+message TrainFile { string name = 1; bytes content = 2; int32 index = 3; }
 """
 
 from dataclasses import dataclass

@@ -5,13 +5,13 @@ from typing import Any
 
 from flask import Flask, jsonify
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import InterfaceError, OperationalError, TimeoutError
+from sqlalchemy import exc
 from werkzeug.exceptions import HTTPException
 
 from ..errors import CoordinatorError
 
 log = logging.getLogger(__name__)
-DATABASE_AWAY = (OperationalError, InterfaceError, TimeoutError)
+DATABASE_AWAY = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
 AWAY = "The database can't be reached at the moment. Nothing is lost; try again in a few seconds."
 
 

@@ -15,7 +15,7 @@ from wsproto.events import BytesMessage
 
 
 class WholeWrites:
-    """A socket whose `send` writes everything, one writer at a time, within a deadline; otherwise the socket is dead."""
+    """A socket whose `send` writes everything, one writer at a time, within a deadline; else the socket is dead."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock, self._seconds, self._lock = sock, seconds, RLock()

@@ -27,7 +27,7 @@ def hello() -> ResponseReturnValue:
 
 @blueprint.post("/claims")
 def claim() -> ResponseReturnValue:
-    """"Is this attempt mine?" Yes: what to train. 409: no, drop the message."""
+    """ "Is this attempt mine?" Yes: what to train. 409: no, drop the message."""
     node, wanted = auth.node_id(), body(ClaimBody)
     its = parts(current_app)
     job, told = jobs.claim(node, wanted.run_id, wanted.attempt, wanted.claim, its.config.lease_seconds)

@@ -75,7 +75,7 @@ class NodeBody(_Body):
 
 
 class Hello(_Body):
-    """A WebSocket's first message. With `after`, every event after that number; without, those of the current attempt."""
+    """A WebSocket's first message: with `after`, all events after that number; without, the current attempt's."""
 
     run_id: Annotated[UUID, Field(strict=False)]
     after: Annotated[int, Field(ge=0, le=2**53)] | None = None

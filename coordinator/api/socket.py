@@ -1,7 +1,6 @@
 """The WebSocket of games: hello, then every event of the run in order, at the end the model, then good-bye."""
 
 import logging
-from collections.abc import Iterator
 from contextlib import closing
 from uuid import UUID
 
@@ -129,5 +128,3 @@ def _refuse(ws: Server, error: CoordinatorError, code: int) -> None:
         ws.close(code, error.detail[:120])
     except (ConnectionClosed, OSError):
         log.debug("A game left before it could be told: %s", error.detail)
-
-

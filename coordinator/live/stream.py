@@ -1,4 +1,4 @@
-"""The events of a job in order, each once, for one socket: first from the record, then live. Pure but for its `read`."""
+"""The events of a job in order, each once, for one socket: first the record, then live. Pure but for its `read`."""
 
 from collections.abc import Callable, Iterator
 

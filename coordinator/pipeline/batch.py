@@ -124,7 +124,8 @@ WITH moved_attempts AS (
 )
 INSERT INTO events (run_id, seq, final, frame)
 SELECT run_id, seq, false, frame
-FROM unnest(CAST(:event_ids AS uuid[]), CAST(:event_seqs AS bigint[]), CAST(:frames AS text[])) AS new(run_id, seq, frame)
+FROM unnest(CAST(:event_ids AS uuid[]), CAST(:event_seqs AS bigint[]), CAST(:frames AS text[]))
+  AS new(run_id, seq, frame)
 """)
 _METRIC = ("run_id", "attempt", "n", "behaviour", "step", "time_elapsed", "mean_reward", "std_reward", "statistics")
 

@@ -7,8 +7,8 @@ from wire.names import TASK_FINISH
 
 from .. import ledger
 from ..extensions import db
-from ..lifecycle import Change, JobState
-from ..models import Attempt, Job, RejectedMessage
+from ..lifecycle import Change
+from ..models import Job, RejectedMessage
 from .batch import record_facts
 from .reports import AttemptComplete, AttemptLost, FactsReported, OutcomeReported
 
@@ -88,5 +88,3 @@ def _again(job: Job, cause: str, max_attempts: int, report: AttemptComplete | At
         told = ledger.next_attempt(job, Change.REQUEUED)
     if told:
         report.told.append(told)
-
-

@@ -59,11 +59,8 @@ class Run:
 
     def processes(self) -> list[psutil.Process]:
         """Everything that names the run on its command line: shim, trainer, environment."""
-        found = []
-        for process in psutil.process_iter(["cmdline"]):
-            if self.run_id in " ".join(process.info["cmdline"] or []):
-                found.append(process)
-        return found
+        processes = psutil.process_iter(["cmdline"])
+        return [process for process in processes if self.run_id in " ".join(process.info["cmdline"] or [])]
 
     def wait_until_running(self) -> None:
         wait_until(lambda: "RUNNING" in self.viewer.statuses, 90, "the training to run")

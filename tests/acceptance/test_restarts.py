@@ -1,6 +1,5 @@
 """In the middle of a training everything but the node is killed or restarted, one after another."""
 
-
 import psutil
 import requests
 

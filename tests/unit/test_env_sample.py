@@ -9,10 +9,10 @@ import pytest
 from flower.options import default_options  # type: ignore[import-untyped]
 
 from coordinator.config import Config as CoordinatorConfig
-from coordinator.config import convert
 from node.config import Config as NodeConfig
 from services.stack import PORTS
 from tests.deployment import Setting, compose_variables, procfile_variables, sample_settings
+from wire.variables import convert
 
 SERVICES = {*PORTS, "RABBITMQ_HOME"}
 MADE_ON_THE_MACHINE = {"NODE_NAME", "TRAINER_PYTHON"}

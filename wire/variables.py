@@ -1,0 +1,66 @@
+"""Settings from environment variables, read the same way by every program; the two `config.py` say which there are.
+
+A setting is a field of a dataclass; its variable is the field's name in upper case. `NAME_FILE` may name a file that
+holds the value. An empty variable counts as not set.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import field, fields
+from pathlib import Path
+from typing import Any
+
+SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def setting(default: Any, meaning: str, *, begins: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> Any:
+    """A dataclass field. The default's type is the setting's; a text may have to begin with, or be, one of some."""
+    return field(default=default, metadata={"meaning": meaning, "begins": begins, "words": words})
+
+
+def read_settings(cls: type, environment: Mapping[str, str], *needed: str) -> tuple[dict[str, Any], list[str]]:
+    """The values by field, and what is wrong or missing, a line each that names the variable."""
+    values: dict[str, Any] = {}
+    wrong = []
+    for spec in fields(cls):
+        name = spec.name.upper()
+        try:
+            raw = _read(environment, name)
+            values[spec.name] = spec.default if raw is None else convert(raw, type(spec.default), spec.metadata)
+        except (ValueError, OSError) as error:
+            wrong.append(f"{name}: {error}")
+        else:
+            if spec.name in needed and not values[spec.name]:
+                wrong.append(f"{name} is not set ({spec.metadata['meaning']})")
+    return values, wrong
+
+
+def _read(environment: Mapping[str, str], name: str) -> str | None:
+    if path := environment.get(f"{name}_FILE"):
+        return Path(path).read_text(encoding="utf-8").strip()
+    return environment.get(name) or None
+
+
+def convert(raw: str, kind: Any, its: Mapping[str, Any] | None = None) -> Any:
+    """A variable's text as a value. Raises ValueError with what would be right, without what may be a secret."""
+    if kind is str:
+        return _text(raw, its["begins"], its["words"]) if its else raw
+    if kind is bool:
+        if raw.lower() not in SWITCH:
+            raise ValueError(f"must be 1 or 0, not {raw!r}")
+        return SWITCH[raw.lower()]
+    try:
+        value = kind(raw)
+    except ValueError:
+        raise ValueError(f"must be a number, not {raw!r}") from None
+    if not 0 < value < math.inf:
+        raise ValueError(f"must be a number above 0, not {raw!r}")
+    return value
+
+
+def _text(raw: str, begins: tuple[str, ...], words: tuple[str, ...]) -> str:
+    if begins and not raw.startswith(begins):
+        raise ValueError(f"must begin with {begins[0]}")
+    if words and raw.upper() not in words:
+        raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}, not {raw!r}")
+    return raw.upper() if words else raw
