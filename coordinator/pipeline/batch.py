@@ -63,8 +63,10 @@ _LOCK = (
     )
     .join(Attempt, Attempt.run_id == Job.run_id)
     .where(tuple_(Attempt.run_id, Attempt.number).in_(bindparam("keys", expanding=True)))
-    .order_by(Job.run_id)  # always in one order: two writers can't block each other
-    .with_for_update(of=Job)
+    .order_by(Job.run_id, Attempt.number)  # always in one order: two writers can't block each other
+    # both, for after a wait PostgreSQL reads again only the rows it locks: of the other table it would show what was
+    # there before, so that facts were recorded twice and outcomes overlooked
+    .with_for_update(of=[Job, Attempt])
 )  # fmt: skip
 
 
