@@ -65,7 +65,7 @@ class Reporter:
         self._spool, self._send = spool, send
         self._changed = threading.Condition()
         self._sent = 0
-        self._ended = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
         self._thread.start()
 
@@ -78,7 +78,7 @@ class Reporter:
     def finish(self, patience: float | None = None) -> int:
         """Waits until everything is confirmed (for ever, or so many seconds) and returns how many facts there were."""
         with self._changed:
-            self._ended = True
+            self._ended.set()
             self._changed.notify_all()
         self._thread.join(patience)
         return self._spool.written
@@ -88,12 +88,11 @@ class Reporter:
             due = time.monotonic() + GATHER_SECONDS
             self._send_until_confirmed(batch)
             self._sent = batch[-1][0]
-            with self._changed:
-                self._changed.wait_for(lambda: self._ended, max(0.0, due - time.monotonic()))
+            self._ended.wait(max(0.0, due - time.monotonic()))
 
     def _next(self) -> list[Numbered]:
         with self._changed:
-            self._changed.wait_for(lambda: self._ended or self._spool.written > self._sent)
+            self._changed.wait_for(lambda: self._ended.is_set() or self._spool.written > self._sent)
             return self._spool.batch_after(self._sent)
 
     def _send_until_confirmed(self, batch: list[Numbered]) -> None:

@@ -89,10 +89,10 @@ def install_rabbitmq(root: Path) -> None:
 def find_rabbitmq() -> bool:
     """Whether the services will find a rabbitmq-server."""
     from services.errors import ServiceError
-    from services.rabbitmq import find_sbin
+    from services.rabbitmq_programs import find_programs
 
     try:
-        return find_sbin().exists()
+        return bool(find_programs(Path()))
     except ServiceError:
         return False
 

@@ -1,11 +1,10 @@
-"""A private RabbitMQ node from the machine's rabbitmq-server (3.10 or 4.x), with its own epmd, on 127.0.0.1 only.
+"""A private RabbitMQ node (3.10 or 4.x) with its own epmd, on 127.0.0.1 only.
 
 Nothing of the machine's own RabbitMQ is read or touched: node name, ports, configuration, cookie, data and user are
 all in one folder of ours.
 """
 
 import os
-import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import NamedTuple
 from services.errors import ServiceError
 from services.ports import HOST, answers
 from services.process import Process
+from services.rabbitmq_programs import find_programs
 
 NAME = "train_jobs"
 NODE = f"{NAME}@localhost"
@@ -25,7 +25,6 @@ LOOPBACK_DISTRIBUTION = "-kernel inet_dist_use_interface {127,0,0,1}"
 # One scheduler leaves the other cores to the training. RabbitMQ forbids its schedulers to wait a moment before they
 # sleep; where waking a thread is dear, as in virtual machines, that makes its start three times as long.
 SCHEDULERS = "+S 1:1 +sbwt short +sbwtdio medium"
-PLACES = ("/usr/lib/rabbitmq/bin", "/usr/lib/rabbitmq/sbin", "/opt/rabbitmq/sbin", "/usr/local/sbin")
 CONFIGURATION = """\
 listeners.tcp.1 = {host}:{amqp}
 management.tcp.ip = {host}
@@ -78,12 +77,17 @@ class RabbitMQ:
         """Whether the node runs."""
         return self.process.running
 
+    @property
+    def version(self) -> str:
+        """As in "4.0.5", whether the node runs or not."""
+        return find_programs(self.folder).version
+
     def start(self) -> None:
         """Write the configuration, start epmd and the node, wait until clients and the management page are served."""
-        server = find_sbin() / "rabbitmq-server"
+        server = find_programs(self.folder).command("rabbitmq-server")
         self.configure()
         self.start_epmd()
-        self.process.start([server], self.environment(), self.folder)
+        self.process.start(server, self.environment(), self.folder)
         self.process.wait_ready(self.ready, READY_SECONDS)
 
     def start_epmd(self) -> None:
@@ -91,7 +95,7 @@ class RabbitMQ:
         if self.epmd.running:
             return
         self.process.clear_leftover()
-        command: list[str | Path] = [find_epmd(), "-port", str(self.at.epmd), "-address", HOST]
+        command = find_programs(self.folder).command("epmd", "-port", str(self.at.epmd), "-address", HOST)
         self.epmd.start(command, self.environment(), self.folder)
         self.epmd.wait_ready(lambda: answers(self.at.epmd), EPMD_SECONDS)
 
@@ -121,7 +125,9 @@ class RabbitMQ:
 
     def ctl(self, *arguments: str) -> str:
         """What `rabbitmqctl` says for this node; raises with its complaint."""
-        command = [str(find_sbin() / "rabbitmqctl"), "-q", *arguments]
+        if not self.epmd.running:  # it would start one in the background, which stays behind
+            raise ServiceError(f"rabbitmqctl {' '.join(arguments)}: RabbitMQ does not run.")
+        command = find_programs(self.folder).command("rabbitmqctl", "-q", *arguments)
         done = subprocess.run(
             command, env=self.environment(), capture_output=True, text=True, timeout=CTL_SECONDS, check=False
         )
@@ -177,28 +183,3 @@ def write_private(path: Path, content: str) -> None:
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(content)
-
-
-def find_sbin() -> Path:
-    """The folder of the programs themselves: Debian's on PATH are wrappers that insist on Debian's user."""
-    home = os.environ.get("RABBITMQ_HOME")
-    on_path = shutil.which("rabbitmq-server")
-    candidates = [Path(home) / "sbin"] if home else [*map(Path, PLACES)]
-    candidates += [Path(on_path).resolve().parent] if on_path and not home else []
-    for folder in candidates:
-        if (folder / "rabbitmq-server").exists():
-            return folder
-    raise ServiceError(
-        "There is no rabbitmq-server on this machine. Type `make setup` (it installs the system's package), set "
-        "RABBITMQ_HOME to an unpacked RabbitMQ, or set BROKER_URL to a broker of your own."
-    )
-
-
-def find_epmd() -> Path:
-    """Erlang's name server: on PATH, else in the Erlang installation."""
-    found = shutil.which("epmd")
-    erl = shutil.which("erl")
-    inside = sorted(Path(erl).resolve().parent.parent.glob("erts-*/bin/epmd")) if erl else []
-    if found is None and not inside:
-        raise ServiceError("Erlang's epmd was not found; it belongs to the package erlang-base.")
-    return Path(found) if found else inside[-1]

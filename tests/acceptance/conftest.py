@@ -12,8 +12,10 @@ from services.stack import Stack
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Services that a test may kill: not shared with other modules."""
-    with Stack(tmp_path_factory.mktemp("services"), environ={}) as running:
-        yield running
+    running = Stack(tmp_path_factory.mktemp("services"), environ={})
+    running.start()
+    yield running
+    running.kill()
 
 
 @pytest.fixture(scope="module")
