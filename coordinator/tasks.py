@@ -22,7 +22,10 @@ from .pipeline.reports import AttemptComplete, AttemptLost, OutcomeReported, Rep
 
 log = logging.getLogger(__name__)
 LOST = "Its worker process died on the node."
-OPTIONS: dict[str, Any] = {"acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False}
+OPTIONS: dict[str, Any] = {
+    "acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False,
+    "shared": False,  # of this Celery app alone: another app of the same process has another database
+}  # fmt: skip
 
 
 def register(celery: Celery, app: Flask) -> None:

@@ -33,7 +33,8 @@ def keep(storage: Storage, report: AttemptComplete) -> None:
             kept.append(_keep_one(storage, said, artifact))
         except RejectedArtifact as error:
             log.warning("%s of attempt %s of run %s: %s", artifact.kind, said.attempt, said.run_id, error)
-            problem = f"The {artifact.kind} could not be stored. {error}"
+            if artifact.kind == "model":
+                problem = f"The model could not be stored. {error}"
     if said.status == "succeeded" and not any(row["kind"] == "model" for row in kept):
         _fail(said, problem or "The trainer ended without a model.")
     if kept:

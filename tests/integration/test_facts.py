@@ -127,8 +127,9 @@ def test_a_message_that_nobody_can_read_is_set_aside_and_the_rest_recorded(
 
 @pytest.mark.parametrize("poison", [
     metric(1_500) | {"behaviour": "nul \0"}, metric(1_500) | {"behaviour": "half \ud800"},
-    metric(1_500) | {"statistics": {"Losses": {"\0": 1.0}}}, metric(1_500) | {"statistics": {"Losses": {"\udfff": 1.0}}},
-], ids=["NUL in a name", "half a character in a name", "NUL in a statistic", "half a character in a statistic"])  # fmt: skip
+    metric(1_500) | {"statistics": {"Losses": {"\0": 1.0}}},
+    metric(1_500) | {"statistics": {"Losses": {"\udfff": 1.0}}},
+], ids=["NUL in a name", "half a character in a name", "NUL in a statistic", "half one in a statistic"])  # fmt: skip
 def test_a_fact_that_only_the_database_refuses_is_set_aside_and_the_rest_recorded(
     app: Flask, claimed: str, pipeline: None, poison: dict[str, object]
 ) -> None:
