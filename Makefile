@@ -8,10 +8,10 @@ ARGS ?=
 ONCE_1 := --once
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench services clean clean-data distclean not-running
+.PHONY: help setup run test rabbitmq4 lint bench services clean clean-data distclean not-running
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Options go in ARGS, as in: make run ARGS=--once    make test ARGS=tests/unit"
 
 setup: ## Install what is missing: .venv, .venv-node, rabbitmq-server
@@ -23,6 +23,11 @@ run: setup ## Set up, start the platform, train the sample job, stay until Ctrl-
 
 test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
 	@exec $(VENV)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+rabbitmq4: setup ## Run the tests that need a broker on RabbitMQ 4 instead of the machine's (needs root, 400 MB)
+	@$(VENV)/python -m scripts.rabbitmq4
+	@exec env RABBITMQ_ROOT="$(CURDIR)/.data/rabbitmq4" $(VENV)/python -m pytest --numprocesses 2 --dist loadfile \
+		$(or $(ARGS),tests/contract tests/integration tests/acceptance)
 
 lint: setup ## Check style, types and the direction of imports
 	$(VENV)/ruff check .

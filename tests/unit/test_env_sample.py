@@ -14,7 +14,7 @@ from services.stack import PORTS
 from tests.deployment import Setting, compose_variables, procfile_variables, sample_settings
 from wire.variables import convert
 
-SERVICES = {*PORTS, "RABBITMQ_HOME"}
+SERVICES = {*PORTS, "RABBITMQ_HOME", "RABBITMQ_ROOT"}
 MADE_ON_THE_MACHINE = {"NODE_NAME", "TRAINER_PYTHON"}
 SAMPLE = sample_settings()
 CONFIGURED = [
