@@ -62,7 +62,8 @@ class Sweeper:
         db.session.commit()
         for run_id, number in lost:
             log.warning("Attempt %s of run %s is lost: its node is silent.", number, run_id)
-            deliver(AttemptLost(run_id, number, f"Its node was silent for {self._lease.total_seconds():.0f} s."))
+            cause = f"Its node was silent for {self._lease.total_seconds():.0f} s."
+            deliver(AttemptLost(run_id, number, cause, only_if_silent=True))
 
     def resend(self) -> None:
         """Tasks that were sent and that nobody has done. Trainings rightly wait; they are only sent again when the
@@ -84,8 +85,9 @@ class Sweeper:
     def finish_without_late_facts(self) -> None:
         """Outcomes that still wait for facts which will not come: their node died before it had sent them."""
         waiting = select(Attempt).where(
-            Attempt.outcome.is_not(None), Attempt.ended_at.is_(None), Attempt.outcome_at < func.now() - FACTS_GRACE
-        )
+            Attempt.outcome.is_not(None), Attempt.ended_at.is_(None), Attempt.outcome_at < func.now() - FACTS_GRACE,
+            Attempt.facts_recorded < Attempt.outcome["facts_sent"].as_integer(),  # others wait for their ending only
+        )  # fmt: skip
         for attempt in db.session.scalars(waiting).all():
             log.warning("Attempt %s of run %s ends without its last facts.", attempt.number, attempt.run_id)
             if attempt.outcome:

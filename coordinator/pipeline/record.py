@@ -1,6 +1,6 @@
 """The database's part of the pipeline: what a report changes, each in one transaction, each safe to repeat."""
 
-from sqlalchemy import func, insert
+from sqlalchemy import func, insert, select
 
 from wire.facts import Outcome
 from wire.names import TASK_FINISH
@@ -8,7 +8,7 @@ from wire.names import TASK_FINISH
 from .. import ledger
 from ..extensions import db
 from ..lifecycle import Change
-from ..models import Job, RejectedMessage
+from ..models import Attempt, Job, RejectedMessage
 from .batch import record_facts
 from .reports import AttemptComplete, AttemptLost, FactsReported, OutcomeReported
 
@@ -53,7 +53,7 @@ def ending(max_attempts: int, report: AttemptComplete) -> None:
 def loss(max_attempts: int, report: AttemptLost) -> None:
     """An attempt without an outcome is over: the job goes on as the next attempt, or ends."""
     found = ledger.lock_attempt(report.run_id, report.attempt)
-    if found and found[1].ended_at is None and found[1].outcome is None:
+    if found and found[1].ended_at is None and found[1].outcome is None and _is_lost(report):
         job, attempt = found
         ledger.end_attempt(attempt, report.cause)
         if job.attempt == attempt.number:
@@ -65,6 +65,13 @@ def reject(source: str, reason: str, body: str) -> None:
     """Sets aside a message that nobody can use, inside the caller's transaction."""
     clean = body.replace("\0", "")[:10_000]
     db.session.execute(insert(RejectedMessage).values(source=source, reason=reason[:2_000], body=clean))
+
+
+def _is_lost(report: AttemptLost) -> bool:
+    """The attempt's row is locked too, since heartbeats do not lock the job's."""
+    its = (Attempt.run_id == report.run_id, Attempt.number == report.attempt)
+    is_held = db.session.scalar(select(Attempt.lease_until >= func.now()).where(*its).with_for_update())
+    return not (report.only_if_silent and is_held)
 
 
 def _conclude(job: Job, said: Outcome, max_attempts: int, report: AttemptComplete) -> None:

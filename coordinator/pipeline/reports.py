@@ -39,8 +39,12 @@ class AttemptComplete(Report):
 
 @dataclass(slots=True)
 class AttemptLost(Report):
-    """An attempt's node is gone, or its worker process died; `cause` is a sentence."""
+    """An attempt's node is gone, or its worker process died; `cause` is a sentence.
+
+    With `only_if_silent` the attempt is left alone when a heartbeat has come in since somebody looked.
+    """
 
     run_id: UUID
     attempt: int
     cause: str
+    only_if_silent: bool = False
