@@ -11,6 +11,13 @@ from sqlalchemy.exc import IntegrityError
 from coordinator.extensions import db
 from tests.integration.database import rows
 
+INSERT_A_LOST_JOB = """
+INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour, steps,
+                  steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from)
+SELECT gen_random_uuid(), id, 'CREATE', 'LOST', '', '', '', 1, '', 1, 0, 0, 1, 1, 1, 1, 0, 0 FROM users LIMIT 1
+RETURNING 1
+"""
+
 
 def test_the_migrated_tables_are_those_of_the_models(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
@@ -28,10 +35,7 @@ def test_so_are_the_rules_for_their_rows(app: Flask) -> None:
 
 def test_a_state_that_nobody_knows_is_not_stored(app: Flask) -> None:
     with pytest.raises(IntegrityError, match="jobs_state"):
-        rows(app, "INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, "
-                  "behaviour, steps, steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, "
-                  "replay_from) SELECT gen_random_uuid(), id, 'CREATE', 'LOST', '', '', '', 1, '', 1, 0, 0, 1, 1, 1, 1, "
-                  "0, 0 FROM users LIMIT 1 RETURNING 1")  # fmt: skip
+        rows(app, INSERT_A_LOST_JOB)
 
 
 def test_an_empty_database_is_left_when_all_migrations_are_taken_back(app: Flask) -> None:
