@@ -18,7 +18,7 @@ DEPRECATED = (
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A RabbitMQ that behaves as if the deprecated features were gone."""
+    """A RabbitMQ that behaves as if all that it will drop were gone."""
     made = Stack(tmp_path_factory.mktemp("services"), environ={})
     assert made.rabbitmq
     if made.rabbitmq.version.startswith("3."):
@@ -27,6 +27,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     refusals = "".join(f"deprecated_features.permit.{name} = false\n" for name in DEPRECATED)
     (made.rabbitmq.folder / "conf.d" / "strict.conf").write_text(refusals)
     with made as running:
+        made.rabbitmq.ctl("enable_feature_flag", "--opt-in", "khepri_db")  # the metadata store that 4.3 has alone
         yield running
 
 
