@@ -33,6 +33,8 @@ class Request:
     num_of_areas: int
     behaviour: str
     steps: int
+    seed: int | None = None
+    """None for a random one."""
 
 
 _SUBMIT = text("""
@@ -57,7 +59,8 @@ def submit(owner_id: UUID, request: Request) -> Any:
     values = {
         "run_id": run_id, "owner_id": owner_id, "state": JobState.SUBMITTED, "agent_config": request.agent_config,
         "env_id": request.env_id, "agent_id": request.agent_id, "num_of_areas": request.num_of_areas,
-        "behaviour": request.behaviour, "steps": request.steps, "seed": secrets.randbelow(2**31),
+        "behaviour": request.behaviour, "steps": request.steps,
+        "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
         "priority": DEFAULT_PRIORITY, "task": TASK_TRAIN, "channel": ledger.OUTBOX_CHANNEL,
         "frame": messages.status(run_id, 1, 1, JobState.SUBMITTED, None),
     }  # fmt: skip
@@ -80,6 +83,7 @@ def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | 
     if state is JobState.SUCCEEDED:
         job.job_type, job.steps, job.steps_before = "RESUME", request.steps, job.steps_trained
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
+        job.seed = job.seed if request.seed is None else request.seed
         job.first_attempt = job.attempt + 1
         job.cancel_requested_at = None  # one that came too late for the training before is not meant for this one
         told = ledger.next_attempt(job, Change.RESUMED)

@@ -35,13 +35,13 @@ class Game:
         self.http = requests.Session()
         self.http.headers["Authorization"] = f"Bearer {token}"
 
-    def submit(self, env_id: str, behaviour: str, steps: int, areas: int, agent_id: str = "1") -> Message:
-        """Ask for a training; the answer is the job, with its `run_id`."""
+    def submit(self, env_id: str, behaviour: str, steps: int, areas: int, seed: int | None = None) -> Message:
+        """Ask for a training; the answer is the job, with its `run_id`. The same seed gives the same training again."""
         body = {
             "agent_config": "agent_config",
-            "env_config": {"agent_id": agent_id, "env_id": env_id, "num_of_areas": areas},
+            "env_config": {"agent_id": "1", "env_id": env_id, "num_of_areas": areas},
             "nn_model_config": {"behavior_name": behaviour, "steps": steps},
-        }
+        } | ({} if seed is None else {"seed": seed})
         job: Message = self._ask("POST", "/api/v1/train-jobs", json=body).json()
         return job
 

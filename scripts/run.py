@@ -21,7 +21,7 @@ from services.proc import is_alive
 from services.process import read_pidfile
 from services.stack import Stack
 
-ENV_ID, BEHAVIOUR, STEPS, AREAS = "reach1d", "Reach1D", 20_000, 8
+ENV_ID, BEHAVIOUR, STEPS, AREAS, SEED = "reach1d", "Reach1D", 20_000, 8, 1
 LOOK_SECONDS = 0.5
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -96,7 +96,7 @@ def running(data_dir: Path, console: Console) -> Iterator[tuple[Stack, Platform]
 def run_sample(platform: Platform, data_dir: Path, console: Console) -> int:
     """Train the sample job as a game asks for it; 0 when its model came."""
     game = Game(platform.url, platform.token)
-    run_id = game.submit(ENV_ID, BEHAVIOUR, STEPS, AREAS)["run_id"]
+    run_id = game.submit(ENV_ID, BEHAVIOUR, STEPS, AREAS, SEED)["run_id"]
     console.print(f"Training the sample job {run_id} (environment {ENV_ID}, {STEPS:,} steps):")
     training = Training(STEPS)
     with screen_for(training, console) as screen:

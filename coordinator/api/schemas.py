@@ -42,16 +42,22 @@ class EnvConfig(_Body):
 
 
 class TrainJobBody(_Body):
-    """What a game posts. With the `run_id` of a job that succeeded, that job is trained further."""
+    """What a game posts. With the `run_id` of a job that succeeded, that job is trained further.
+
+    The same `seed` on the same kind of machine gives the same training again; without one it is random.
+    """
 
     run_id: Annotated[UUID, Field(strict=False)] | None = None
     agent_config: Free
     nn_model_config: NnModelConfig
     env_config: EnvConfig
+    seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
     def request(self) -> Request:
         env, model = self.env_config, self.nn_model_config
-        return Request(self.agent_config, env.env_id, env.agent_id, env.num_of_areas, model.behavior_name, model.steps)
+        return Request(
+            self.agent_config, env.env_id, env.agent_id, env.num_of_areas, model.behavior_name, model.steps, self.seed
+        )
 
 
 class ClaimBody(_Body):

@@ -1,4 +1,4 @@
-"""PROTOCOL, section 1: jobs as games submit, list, read, cancel and delete them. Success is exactly 200."""
+"""docs/protocol.md, REST: jobs as games submit, list, read, cancel and delete them. Success is exactly 200."""
 
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,11 @@ def test_a_job_is_answered_as_it_was_asked_for(client: Client, owner: Headers) -
     assert (job["job_status"], job["job_type"]) == ("SUBMITTED", "CREATE")
     assert {name: job[name] for name in BODY} == BODY
     assert job["created_by"]["name"] == "owner"
+
+
+def test_a_seed_is_kept_and_without_one_it_is_random(client: Client, owner: Headers) -> None:
+    assert submit(client, owner, seed=0)["seed"] == 0
+    assert submit(client, owner)["seed"] != submit(client, owner)["seed"]
 
 
 def test_it_reads_the_same_afterwards_alone_and_in_the_list(client: Client, owner: Headers) -> None:
