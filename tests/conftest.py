@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import flask_migrate
@@ -24,9 +25,11 @@ from coordinator.parts import parts
 from coordinator.pipeline import steps
 from coordinator.pipeline.receiver import reported
 from coordinator.storage import Storage
+from services.platform import Platform
 from services.stack import Stack
 from tests.jobs import bearer
 from tests.played_node import PlayedNode
+from tests.stub_node import StubNode
 
 _numbers = itertools.count(1)
 _storages: dict[str, Storage] = {}  # boto3 takes half a second to make a client
@@ -202,3 +205,19 @@ def vhost(stack: Stack) -> Iterator[str]:
     requests.put(f"{api}permissions/{name}/{user}", json=everything, timeout=10).raise_for_status()
     yield f"{rabbitmq.url.rpartition('/')[0]}/{name}"
     requests.delete(f"{api}vhosts/{name}", timeout=10).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """The web (one process), results and recorder as real programs; little patience, so that tests need little."""
+    settings = {"WEB_WORKERS": "1", "HELLO_SECONDS": "1", "SOCKET_WRITE_SECONDS": "2", "SOCKET_BACKLOG": "50",
+                "LOG_LEVEL": "WARNING"}  # fmt: skip
+    with Platform(stack, tmp_path_factory.mktemp("platform"), settings) as made:
+        made.start("web", "results", "recorder")
+        yield made
+
+
+@pytest.fixture
+def stub_node(platform: Platform, tmp_path: Path) -> StubNode:
+    """A training node of that platform, without a trainer."""
+    return StubNode(platform, tmp_path)

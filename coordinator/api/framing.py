@@ -5,6 +5,7 @@ rest as unsent; the rest would be lost and the stream corrupted. `WholeWrites` s
 """
 
 import socket
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,21 @@ class WholeWrites:
         return len(data)
 
     sendall = send
+
+    def close(self) -> None:
+        """Says good-bye and reads to the end, for a while, what the client has still to say.
+
+        A socket that is closed with something unread resets the connection: the client would lose what was sent last.
+        """
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+            with gevent.Timeout(self._seconds, False):
+                while self._sock.recv(65_536):
+                    pass
+        except OSError:
+            pass  # the client has gone already
+        finally:
+            self._sock.close()
 
     def _shut(self) -> None:
         try:
@@ -73,3 +89,13 @@ def send_binary(ws: Server, chunks: Iterator[bytes]) -> None:
     except Exception as error:
         ws.sock.shutdown(socket.SHUT_RDWR)
         raise ConnectionClosed(1011, f"The model could not be sent to its end: {error}") from error
+
+
+def ignore_what_comes(ws: Server) -> None:
+    """Whatever a game says after its hello is read and forgotten; simple-websocket would keep it all."""
+    ws.input_buffer = deque(maxlen=1)
+
+
+def wait_for_farewell(ws: Server, seconds: float) -> None:
+    """Until the client has answered our close, or has gone: closed before, it might never read what was sent last."""
+    ws.thread.join(seconds)

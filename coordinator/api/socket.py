@@ -8,13 +8,14 @@ from flask import Blueprint, current_app, request
 from simple_websocket import ConnectionClosed, Server
 
 from .. import messages, queries, tokens
-from ..errors import BadRequest, CoordinatorError, NotAuthenticated, Unavailable
+from ..errors import BadRequest, CoordinatorError, NotAuthenticated, NotFound, Unavailable
 from ..extensions import db, sock
+from ..lifecycle import JobState
 from ..live.hub import Item, Subscription
 from ..live.stream import follow
 from ..parts import Parts, parts
 from .answers import AWAY, DATABASE_AWAY
-from .framing import send_binary
+from .framing import ignore_what_comes, send_binary, wait_for_farewell
 from .schemas import Hello, parse
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ def client_stream(ws: Server) -> None:
     try:
         hello = _hello(ws, its.config.hello_seconds)
         watched = queries.watched(hello.run_id, _owner(hello, its))
-        after = watched.replay_from if hello.after is None else hello.after
+        after = _begin(hello, watched)
+        ignore_what_comes(ws)
         _serve(ws, its, hello.run_id, after)
     except Unavailable as error:
         _refuse(ws, error, TRY_AGAIN)
@@ -46,6 +48,7 @@ def client_stream(ws: Server) -> None:
         _refuse(ws, Unavailable("Something went wrong here; it has been logged. Connect again."), TRY_AGAIN)
     finally:
         db.session.remove()
+        wait_for_farewell(ws, its.config.socket_write_seconds)
 
 
 def _hello(ws: Server, seconds: float) -> Hello:
@@ -55,6 +58,18 @@ def _hello(ws: Server, seconds: float) -> Hello:
     if not isinstance(raw, str):
         raise BadRequest('The hello must be a text message: {"run_id": "<uuid>"}.')
     return parse(Hello, raw)
+
+
+def _begin(hello: Hello, watched: queries.Watched) -> int:
+    """The number after which to begin."""
+    if hello.after is None:
+        return watched.replay_from
+    if hello.after > watched.last_seq:
+        raise BadRequest(
+            f"after: The newest message of this run has the number {watched.last_seq}, so nothing can come after "
+            f"{hello.after}."
+        )
+    return hello.after
 
 
 def _owner(hello: Hello, its: Parts) -> UUID | None:
@@ -114,12 +129,17 @@ def _has_ended(run_id: UUID, seq: int) -> bool:
     try:
         watched = queries.watched(run_id, None)
         return watched.state.is_final and watched.last_seq <= seq
+    except NotFound:
+        return True  # it was deleted: nothing follows
     finally:
         db.session.remove()
 
 
 def _has_succeeded(run_id: UUID) -> bool:
-    return queries.watched(run_id, None).state == "SUCCEEDED"
+    try:
+        return queries.watched(run_id, None).state is JobState.SUCCEEDED
+    except NotFound:
+        return False
 
 
 def _refuse(ws: Server, error: CoordinatorError, code: int) -> None:

@@ -95,8 +95,36 @@ def test_one_slow_client_delays_no_other() -> None:
         stuck.get(timeout=10)
 
 
+def test_a_socket_is_closed_after_its_client_has_said_all() -> None:
+    """Otherwise the connection would be reset, and the client would not read what was sent last."""
+    near, client = tcp_pair()
+    client.sendall(BIG[:10_000])
+    near.sendall(b"good-bye")
+    closing = gevent.spawn(WholeWrites(near, 5.0).close)
+    assert client.recv(100) == b"good-bye"
+    assert client.recv(100) == b""
+    client.close()
+    closing.get(timeout=10)
+
+
+def test_a_client_that_never_stops_talking_is_closed_all_the_same() -> None:
+    line = Line(seconds=0.1)
+    line.writer.close()
+    with pytest.raises(OSError, match="Broken pipe"):
+        line.far.send(b"and another thing")
+    line.writer.close()
+
+
 def test_whatever_else_a_socket_can_do_is_passed_on(line: Line) -> None:
     assert line.writer.fileno() == line.near.fileno()
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client = socket.create_connection(server.getsockname())
+        return server.accept()[0], client
 
 
 def environ_after(environ: dict[str, object]) -> dict[str, object]:
@@ -105,16 +133,13 @@ def environ_after(environ: dict[str, object]) -> dict[str, object]:
 
 
 def test_a_websocket_is_not_compressed_and_writes_whole() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        client = socket.create_connection(server.getsockname())
-        environ = environ_after({
-            "HTTP_UPGRADE": "WebSocket", "HTTP_SEC_WEBSOCKET_EXTENSIONS": "permessage-deflate",
-            "gunicorn.socket": client,
-        })  # fmt: skip
-        assert isinstance(environ["gunicorn.socket"], WholeWrites)
-        assert "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ
-        assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-        client.close()
+    client, _ = tcp_pair()
+    environ = environ_after({
+        "HTTP_UPGRADE": "WebSocket", "HTTP_SEC_WEBSOCKET_EXTENSIONS": "permessage-deflate", "gunicorn.socket": client,
+    })  # fmt: skip
+    assert isinstance(environ["gunicorn.socket"], WholeWrites)
+    assert "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ
+    assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_other_requests_are_left_alone(line: Line) -> None:
