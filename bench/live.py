@@ -18,6 +18,8 @@ from kombu import Connection, Exchange, Queue
 
 from bench.measure import ROUNDS, SWITCH_SECONDS, paced, progress
 from bench.submit import JOB
+from coordinator.recorder import WINDOW_SECONDS
+from node.report import GATHER_SECONDS
 from services.platform import Platform
 from services.stack import Stack
 
@@ -37,6 +39,8 @@ def bench(stack: Stack, platform: Platform) -> None:
     print(f"event on the node to frame at the game, {JOBS} jobs x {PER_SECOND}/s, all stored")
     _show("floor: bare fanout hop", hops)
     _show("node to game", ours)
+    windows = (GATHER_SECONDS + WINDOW_SECONDS) * 1000
+    print(f"  in it: facts that come fast wait up to {windows:.0f} ms to be sent and stored together")
     for part in (0.5, 0.99):
         ratios = [_quantile(mine, part) / _quantile(hop, part) for mine, hop in zip(ours, hops, strict=True)]
         print(f"  p{part * 100:.0f} / hop   {statistics.median(ratios):6.1f} ({min(ratios):.1f}..{max(ratios):.1f})")

@@ -21,7 +21,7 @@ from wire.names import EVENT_TYPE, task_id
 log = logging.getLogger(__name__)
 BATCH = 200
 BATCH_BYTES = 1024 * 1024
-GATHER_SECONDS = 0.04
+GATHER_SECONDS = 0.1
 """A fact after a pause is sent at once; while more keep coming, those of so long are sent together."""
 LONGEST_PAUSE_SECONDS = 10.0
 Numbered = tuple[int, dict[str, Any]]
