@@ -27,7 +27,7 @@ test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
 rabbitmq4: setup ## Run the tests that need a broker on RabbitMQ 4 instead of the machine's (needs root, 400 MB)
 	@$(VENV)/python -m scripts.rabbitmq4
 	@exec env RABBITMQ_ROOT="$(CURDIR)/.data/rabbitmq4" $(VENV)/python -m pytest --numprocesses 2 --dist loadfile \
-		$(or $(ARGS),tests/contract tests/integration tests/acceptance)
+		$(or $(ARGS),tests/contract tests/integration tests/acceptance tests/rabbitmq4)
 
 lint: setup ## Check style, types and the direction of imports
 	$(VENV)/ruff check .

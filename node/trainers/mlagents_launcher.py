@@ -24,7 +24,7 @@ def main() -> int:
     try:
         _learn(facts, stop)
     except KeyboardInterrupt:
-        pass  # a stop before there was anything to save; told below
+        stop.asked = True  # before there was anything to save
     except (Exception, SystemExit) as error:
         traceback.print_exc()
         facts.tell_error(error)
