@@ -133,7 +133,7 @@ def test_the_model_solves_the_environment_when_it_is_played(training: Training, 
     played = subprocess.run(
         [trainer_python(), str(reach1d / "play.py"), str(model)], capture_output=True, text=True, check=True
     )
-    assert float(played.stdout) > 0.8
+    assert float(played.stdout) > 0.8, training.game.metrics
 
 
 def test_no_trainer_is_left_and_the_node_has_handed_everything_in(training: Training, platform: Platform) -> None:

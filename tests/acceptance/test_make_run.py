@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from services.platform import trainer_python
+from services.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = ("DATABASE_URL", "BROKER_URL", "S3_ENDPOINT_URL")
@@ -21,13 +21,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(data: Path) -> Iterator["subprocess.CompletedProcess[str]"]:
+def finished(data: Path) -> "subprocess.CompletedProcess[str]":
     """The whole run, from nothing to the trained model and the end of every process."""
     environ = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     command = [sys.executable, "-m", "scripts.run", "--once", "--data", str(data)]
-    yield subprocess.run(
+    web, flower = free_ports(2, set())
+    return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
-        env=environ | {"WEB_BIND": "127.0.0.1:18080", "FLOWER_PORT": "15555"},
+        env=environ | {"WEB_BIND": f"127.0.0.1:{web}", "FLOWER_PORT": str(flower)},
     )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def test_the_saved_model_solves_the_environment(
     played = subprocess.run(
         [trainer_python(), str(reach1d / "play.py"), str(model)], capture_output=True, text=True, check=True
     )
-    assert float(played.stdout) > 0.8
+    assert float(played.stdout) > 0.8, finished.stdout
 
 
 def test_it_leaves_no_process_behind(finished: "subprocess.CompletedProcess[str]", data: Path) -> None:
