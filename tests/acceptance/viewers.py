@@ -84,8 +84,8 @@ class Viewer(threading.Thread):
 
 
 def submit(url: str, token: str, steps: int = 20_000) -> dict[str, Any]:
-    """What a game posts, and the job it is answered with."""
-    body = BODY | {"nn_model_config": {"behavior_name": "Reach1D", "steps": steps}}
+    """What a game posts, and the job it is answered with. The seed makes it the same training each time."""
+    body = BODY | {"nn_model_config": {"behavior_name": "Reach1D", "steps": steps}, "seed": 1}
     answer = requests.post(f"{url}/api/v1/train-jobs", json=body, headers=bearer(token), timeout=30)
     assert answer.status_code == 200, answer.text
     job: dict[str, Any] = answer.json()
