@@ -7,6 +7,7 @@ rest as unsent; the rest would be lost and the stream corrupted. `WholeWrites` s
 import socket
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -97,5 +98,12 @@ def ignore_what_comes(ws: Server) -> None:
 
 
 def wait_for_farewell(ws: Server, seconds: float) -> None:
-    """Until the client has answered our close, or has gone: closed before, it might never read what was sent last."""
+    """Until the client has answered our close, or has gone: closed before, it might never read what was sent last.
+
+    One that does not answer is cut off, or the thread that reads from it would keep the process from ending.
+    """
     ws.thread.join(seconds)
+    if ws.thread.is_alive():
+        with suppress(OSError):
+            ws.sock.shutdown(socket.SHUT_RDWR)
+        ws.thread.join(seconds)

@@ -10,6 +10,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
 
+TOO_LARGE = "The body may have at most {} bytes."
 PRINTABLE, WITHOUT_NUL, KIND = r"^[^\x00-\x1f\x7f]+$", r"^[^\x00]*$", "^(model|checkpoint)$"
 PATTERNS = {
     PRINTABLE: "There must be no control characters in it",
@@ -93,9 +94,11 @@ def body(schema: type[T]) -> T:
     try:
         raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise BodyTooLarge(f"The body may have at most {request.max_content_length} bytes.") from None
+        raise BodyTooLarge(TOO_LARGE.format(request.max_content_length)) from None
     except ClientDisconnected:
         raise BadRequest("The body ended before its announced length.") from None
+    if request.content_length is None and len(raw) >= (request.max_content_length or len(raw) + 1):
+        raise BodyTooLarge(TOO_LARGE.format(request.max_content_length))  # in chunks it is cut off there, silently
     return parse(schema, raw)
 
 

@@ -4,8 +4,10 @@ import logging
 from contextlib import closing
 from uuid import UUID
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
 from simple_websocket import ConnectionClosed, Server
+from wsproto.utilities import RemoteProtocolError
 
 from .. import messages, queries, tokens
 from ..errors import BadRequest, CoordinatorError, NotAuthenticated, NotFound, Unavailable
@@ -49,6 +51,12 @@ def client_stream(ws: Server) -> None:
     finally:
         db.session.remove()
         wait_for_farewell(ws, its.config.socket_write_seconds)
+
+
+@blueprint.errorhandler(RemoteProtocolError)
+def no_handshake(error: RemoteProtocolError) -> ResponseReturnValue:
+    """A request to become a WebSocket that lacks what such a request needs."""
+    return jsonify(detail=f"This is no WebSocket handshake: {error}.", code="bad_handshake"), 400
 
 
 def _hello(ws: Server, seconds: float) -> Hello:
