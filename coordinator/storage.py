@@ -104,7 +104,8 @@ class Storage:
 
     def _copy(self, staged: str, final: str) -> None:
         try:
-            self.s3.copy({"Bucket": self.bucket, "Key": staged}, self.bucket, final)
+            # one request, up to 5 GB: boto3's own `copy` goes in parts from 8 MB on, which not every S3 server can
+            self.s3.copy_object(CopySource={"Bucket": self.bucket, "Key": staged}, Bucket=self.bucket, Key=final)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404", "NotFound"):
                 raise RejectedArtifact("The node's upload is not in storage.") from error

@@ -55,6 +55,16 @@ def test_a_success_is_told_after_its_model_is_in_place(
     assert outbox(app) == []
 
 
+@pytest.mark.parametrize("size", [8 * 1024 * 1024 + 1, 20_000_000])
+def test_a_big_model_is_kept_too(app: Flask, claimed: str, played: PlayedNode, size: int) -> None:
+    """Clients of S3 like to send what is big in parts, and not every server can copy parts."""
+    model = bytes(range(256)) * (size // 256 + 1)
+    played.hand_in(claimed, played.upload(claimed, "model", model))
+    played.finish(claimed)
+    (key,) = rows(app, "SELECT key FROM artifacts")
+    assert stored(app, key) == model
+
+
 def test_nothing_stays_in_staging(app: Flask, claimed: str, played: PlayedNode) -> None:
     played.hand_in(claimed, played.upload(claimed, "model", MODEL), played.upload(claimed, "checkpoint", CHECKPOINT))
     played.finish(claimed)
