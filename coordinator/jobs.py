@@ -76,7 +76,8 @@ def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | 
     job = _owned(owner_id, run_id)
     state = JobState(job.state)
     if state in (JobState.FAILED, JobState.CANCELLED):
-        raise Conflict(f"Run {run_id} has {state.lower()}: nothing to go on from. Submit a new job without a run_id.")
+        how = "failed" if state is JobState.FAILED else "was cancelled"
+        raise Conflict(f"Run {run_id} {how}: there is nothing to go on from. Submit a new job without a run_id.")
     if (request.env_id, request.behaviour) != (job.env_id, job.behaviour):
         raise Conflict(f"Run {run_id} trains {job.behaviour} in {job.env_id}; a resumed run goes on with the same.")
     told = None

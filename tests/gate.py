@@ -1,5 +1,6 @@
 """A gate before a service: open it lets connections through, shut it cuts them all, as an outage does."""
 
+import contextlib
 import socket
 import threading
 from urllib.parse import urlsplit
@@ -49,14 +50,11 @@ class Gate:
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):
         while data := source.recv(65_536):
             sink.sendall(data)
-    except OSError:
-        pass
-    finally:
-        _end(source)
-        _end(sink)
+    _end(source)
+    _end(sink)
 
 
 def _end(end: socket.socket) -> None:

@@ -76,11 +76,11 @@ def test_a_resume_sent_twice_resumes_once(client: Client, owner: Headers, traine
     assert [resume(client, owner, trained).json["attempt"] for _ in range(2)] == [2, 2]
 
 
-@pytest.mark.parametrize("end", ["failed", "cancelled"])
+@pytest.mark.parametrize("end", ["failed", "was cancelled"])
 def test_a_run_without_a_model_cannot_be_resumed(
     client: Client, owner: Headers, run_id: str, played: PlayedNode, end: str
 ) -> None:
-    if end == "cancelled":
+    if end == "was cancelled":
         client.post(f"{URL}/{run_id}/cancel", headers=owner)
     else:
         played.claim(run_id)
@@ -89,7 +89,7 @@ def test_a_run_without_a_model_cannot_be_resumed(
     answer = resume(client, owner, run_id)
     assert answer.status_code == 409
     assert answer.json["detail"] == (
-        f"Run {run_id} {end} and has nothing to go on from. Submit a new job without a run_id."
+        f"Run {run_id} {end}: there is nothing to go on from. Submit a new job without a run_id."
     )
 
 
