@@ -5,6 +5,7 @@ rest as unsent; the rest would be lost and the stream corrupted. `WholeWrites` s
 """
 
 import socket
+import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -52,7 +53,9 @@ class WholeWrites:
             self._sock.close()
 
     def _shut(self) -> None:
+        """Half a frame is of no use: what waits in the kernel is thrown away, and the client sees a broken line."""
         with suppress(OSError):  # it is shut already
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def __getattr__(self, name: str) -> Any:
