@@ -61,6 +61,8 @@ def test_a_training_outlives_every_restart_around_it(platform: Platform, stack: 
 
     assert stack.postgres
     stack.postgres.kill()
+    away = Viewer(platform.socket_url, {"run_id": run_id}, platform.token).finish()
+    assert (away.close_code, away.messages[0]["msg_id"]) == (1013, 10)
     stack.postgres.start()
     seen = len(game.messages)
     if not game.viewers[-1].is_alive() and game.viewers[-1].close_code != 1000:
