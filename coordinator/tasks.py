@@ -60,10 +60,12 @@ def _outcome(message: Any) -> None:
 def _lost(task_id: str) -> None:
     """An errback says no more than which task: whether its attempt is really lost, the record knows."""
     try:
-        deliver(AttemptLost(*names.attempt_of(task_id), LOST))
+        run_id, attempt = names.attempt_of(task_id)
     except ValueError:
         record.reject("lost", "The task's id is not one of ours.", task_id)
         db.session.commit()
+        return
+    deliver(AttemptLost(run_id, attempt, LOST))
 
 
 def _patiently(app: Flask, work: Callable[[], None]) -> None:

@@ -24,7 +24,6 @@ EVENT_QUEUE = "training.facts"
 FANOUT_EXCHANGE = "web"
 
 NODE_API = "/api/v1/node"
-CLIENT_STREAM = "/ws/v1/client-stream"
 
 
 def task_id(run_id: UUID | str, attempt: int) -> str:
