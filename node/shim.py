@@ -186,16 +186,11 @@ def kill_marked(mark: str) -> None:
     _kill_until_gone(lambda: marked(mark))
 
 
-def kill_leftovers(folder: Path) -> list[tuple[str, int]]:
-    """Ends what trainings of an earlier node process left running, by their pidfiles: (run_id, attempt) of each.
+def kill_leftover(pidfile: Path) -> tuple[str, int]:
+    """Ends what a training of an earlier node process left running, by its pidfile: its (run_id, attempt).
 
     For a node's start only: a training that is meant to run is killed too.
     """
-    return [kill_leftover(pidfile) for pidfile in sorted(folder.glob("*.pid"))]
-
-
-def kill_leftover(pidfile: Path) -> tuple[str, int]:
-    """The same for one training."""
     try:
         record = json.loads(pidfile.read_text(encoding="utf-8"))
         pid, mark = int(record["pid"]), str(record["mark"])

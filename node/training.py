@@ -28,7 +28,7 @@ def train(
 
     `on_fact` gets phases and metrics in this thread; `on_checkpoint` gets (checkpoint file, step) for each periodic
     checkpoint, complete and unchanging until five more have come. `stop` is looked at several times a second.
-    `pidfiles` is the folder of `<run_id>.<attempt>.pid`, for `node.shim.kill_leftover(s)` (default: the workspace's
+    `pidfiles` is the folder of `<run_id>.<attempt>.pid`, for `node.shim.kill_leftover` (default: the workspace's
     parent). Never raises for a training that fails; what `on_fact` raises comes through, after all processes are gone.
     """
     workspace = workspace.resolve()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from node.process import Process
-from node.shim import descendants, kill_leftovers, kill_marked, marked, started
+from node.shim import descendants, kill_leftover, kill_marked, marked, started
 from node.trainers.base import Command
 
 RUNAWAY = """
@@ -39,6 +39,10 @@ os.write(int(os.environ["TRAINER_FACTS_FD"]), b'{"kind": "ready"}\\nnonsense\\n[
 os.write(int(os.environ["TRAINER_FACTS_FD"]), b'dy"}\\n')
 time.sleep(600)
 """
+
+
+def kill_leftovers(folder: Path) -> list[tuple[str, int]]:
+    return [kill_leftover(pidfile) for pidfile in sorted(folder.glob("*.pid"))]
 
 
 def start(program: str, folder: Path) -> Process:
