@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -67,9 +68,20 @@ def broken(folder: Path, way: str, yaml: str | None = None) -> EnvironmentBuild:
 
 def programs(word: str) -> list[str]:
     """Command lines of running `sleep`s with that argument."""
-    found = [Path(f"/proc/{pid}/cmdline") for pid in os.listdir("/proc") if pid.isdigit()]
-    lines = [path.read_bytes().decode().split("\0") for path in found if path.exists()]
+    lines = [read_of(int(pid), "cmdline").decode().split("\0") for pid in os.listdir("/proc") if pid.isdigit()]
     return [" ".join(line) for line in lines if line[0] == "sleep" and word in line]
+
+
+def read_of(pid: int, name: str) -> bytes:
+    """That file of the process; empty when the process has just gone."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    return b""
+
+
+def is_trainer(command: bytes) -> bool:
+    """Not its shim, whose arguments end with the trainer's."""
+    return b"mlagents_launcher" in command and b"shim.py" not in command
 
 
 def run(order: TrainingOrder, workspace: Path, **options: Any) -> tuple[Ending, list[Fact]]:
@@ -217,10 +229,10 @@ def test_children_of_an_environment_and_secrets_do_not_survive(order: TrainingOr
     def kill_the_trainer(fact: Fact) -> None:
         if fact.get("phase") == "RUNNING":
             seen.extend(programs("1234"))
-            for pid in descendants(os.getpid()):
-                assert b"NODE_TOKEN" not in Path(f"/proc/{pid}/environ").read_bytes()
-                if b"mlagents_launcher" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+            started = descendants(os.getpid())
+            assert not [pid for pid in started if b"NODE_TOKEN" in read_of(pid, "environ")]
+            (trainer,) = [pid for pid in started if is_trainer(read_of(pid, "cmdline"))]
+            os.kill(trainer, signal.SIGKILL)
 
     ending, _ = run(
         replace(order, environment=broken(tmp_path / "build", "leaves-a-child")),
