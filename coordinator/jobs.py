@@ -4,14 +4,15 @@ Each is one transaction. What it returns to be told is published by the caller, 
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, select, text, update
 
-from wire.names import DEFAULT_PRIORITY, TASK_TRAIN
+from wire.codec import encode
+from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
 from . import ledger, messages
 from .errors import Conflict, NotFound
@@ -35,19 +36,37 @@ class Request:
     steps: int
     seed: int | None = None
     """None for a random one."""
+    env_version: str | None = None
+    build_id: UUID | None = None
+    """None: a build of ENVIRONMENTS_DIR."""
+    trainer: str = DEFAULT_TRAINER
+    num_envs: int = 1
+    checkpoint_interval: int | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    recording: dict[str, Any] = field(default_factory=dict)
+    requires: dict[str, Any] = field(default_factory=dict)
+    initialize_from: UUID | None = None
+    initialize_key: str | None = None
+    initialize_sha256: str | None = None
+    rerun_of: UUID | None = None
 
 
 _SUBMIT = text("""
 WITH job AS (
   INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour, steps,
-                    steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from)
+                    steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from,
+                    env_version, build_id, trainer, num_envs, checkpoint_interval, hyperparameters, recording, requires,
+                    queue, initialize_from, initialize_key, initialize_sha256, rerun_of)
   VALUES (:run_id, :owner_id, 'CREATE', :state, :agent_config, :env_id, :agent_id, :num_of_areas, :behaviour, :steps,
-          0, 0, :seed, :priority, 1, 1, 1, 0)
+          0, 0, :seed, :priority, 1, 1, 1, 0,
+          :env_version, :build_id, :trainer, :num_envs, :checkpoint_interval, CAST(:hyperparameters AS jsonb),
+          CAST(:recording AS jsonb), CAST(:requires AS jsonb), :queue, :initialize_from, :initialize_key,
+          :initialize_sha256, :rerun_of)
   RETURNING *
 ), told AS (
   INSERT INTO events (run_id, seq, final, frame) SELECT run_id, 1, false, :frame FROM job
 ), task AS (
-  INSERT INTO outbox (task, run_id, attempt, priority) SELECT :task, run_id, 1, priority FROM job
+  INSERT INTO outbox (task, run_id, attempt, priority, queue) SELECT :task, run_id, 1, priority, queue FROM job
 )
 SELECT job.*, pg_notify(:channel, '') FROM job
 """)
@@ -63,6 +82,12 @@ def submit(owner_id: UUID, request: Request) -> Any:
         "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
         "priority": DEFAULT_PRIORITY, "task": TASK_TRAIN, "channel": ledger.OUTBOX_CHANNEL,
         "frame": messages.status(run_id, 1, 1, JobState.SUBMITTED, None),
+        "env_version": request.env_version, "build_id": request.build_id, "trainer": request.trainer,
+        "num_envs": request.num_envs, "checkpoint_interval": request.checkpoint_interval,
+        "hyperparameters": encode(request.hyperparameters), "recording": encode(request.recording),
+        "requires": encode(request.requires), "queue": train_queue(request.requires),
+        "initialize_from": request.initialize_from, "initialize_key": request.initialize_key,
+        "initialize_sha256": request.initialize_sha256, "rerun_of": request.rerun_of,
     }  # fmt: skip
     with db.engine.begin() as connection:  # a session would cost more than the statement
         return connection.execute(_SUBMIT, values).one()

@@ -70,7 +70,8 @@ def store(told: Iterable[Told]) -> None:
 
 def queue(task: str, job: Job, attempt: int) -> None:
     """A task that must reach the broker, as part of this transaction; the relay hears of it at the commit."""
-    db.session.execute(insert(Outbox).values(task=task, run_id=job.run_id, attempt=attempt, priority=job.priority))
+    row = insert(Outbox).values(task=task, run_id=job.run_id, attempt=attempt, priority=job.priority, queue=job.queue)
+    db.session.execute(row)
     db.session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
 
 

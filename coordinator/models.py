@@ -1,12 +1,25 @@
 """The tables, and the constraints that make retries safe. Times are UTC."""
 
+import json
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, ForeignKeyConstraint, Index, Text, func, text
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
+
+from wire.names import TRAIN_QUEUE
 
 from .extensions import Base
 from .lifecycle import JobState
@@ -21,6 +34,10 @@ def _now() -> Any:
 
 def _moment() -> Any:
     return mapped_column(DateTime(timezone=True))
+
+
+def _json(default: str = "{}") -> Any:
+    return mapped_column(JSONB, server_default=default, default=lambda: json.loads(default))
 
 
 class User(Base):
@@ -39,8 +56,54 @@ class Node(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(Text, unique=True)
     slots: Mapped[int] = mapped_column(default=1)
+    has: Mapped[Json] = _json()
+    """What it has declared: trainers, gpus, memory_mb, labels, ... (wire.jobs.Has)."""
     created_at: Mapped[datetime] = _now()
     last_seen_at: Mapped[datetime | None] = _moment()
+
+
+class Build(Base):
+    """One version of an environment, uploaded by its owner: an archive in S3, with what was found in it."""
+
+    __tablename__ = "builds"
+    __table_args__ = (
+        UniqueConstraint("env_id", "version", name="builds_version"),
+        CheckConstraint("state IN ('UPLOADING', 'VERIFYING', 'READY', 'REJECTED', 'RETIRED')", name="builds_state"),
+        Index("builds_ready", "env_id", "ready_at", postgresql_where=text("state = 'READY'")),
+    )
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    env_id: Mapped[str] = mapped_column(Text)
+    version: Mapped[str] = mapped_column(Text)
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    state: Mapped[str] = mapped_column(Text, default="UPLOADING")
+    sha256: Mapped[str] = mapped_column(Text)
+    size: Mapped[int]
+    key: Mapped[str] = mapped_column(Text)
+    upload_id: Mapped[str | None] = mapped_column(Text)
+    """Of the multipart upload; None once it is complete, and from then on nobody can write to the key."""
+    manifest: Mapped[Json | None] = mapped_column(JSONB)
+    """As sent with the upload, or found in the archive; with each behaviour's `configuration` once READY."""
+    unpacked_size: Mapped[int | None]
+    files: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    """Why it was REJECTED, in one sentence."""
+    created_at: Mapped[datetime] = _now()
+    ready_at: Mapped[datetime | None] = _moment()
+    retired_at: Mapped[datetime | None] = _moment()
+
+
+class BuildCheck(Base):
+    """What a node found when it first ran a build: does it start, does it connect, do its behaviours match."""
+
+    __tablename__ = "build_checks"
+    build_id: Mapped[UUID] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"), primary_key=True)
+    node_id: Mapped[UUID] = mapped_column(ForeignKey("nodes.id", ondelete="CASCADE"), primary_key=True)
+    error: Mapped[str | None] = mapped_column(Text)
+    """None: it passed."""
+    seconds: Mapped[float]
+    found: Mapped[Json] = _json()
+    """The behaviours as the build showed them."""
+    checked_at: Mapped[datetime] = _now()
 
 
 class Token(Base):
@@ -72,8 +135,35 @@ class Job(Base):
     state: Mapped[str] = mapped_column(Text, default=JobState.SUBMITTED)
     agent_config: Mapped[str] = mapped_column(Text)
     env_id: Mapped[str] = mapped_column(Text)
+    """As the game sent it: a name, or name@version."""
+    env_version: Mapped[str | None] = mapped_column(Text)
+    """The version that was newest when the job came, or the one that it named."""
+    build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id"))
+    """None: a build that nodes have in their ENVIRONMENTS_DIR."""
+    trainer: Mapped[str] = mapped_column(Text, default="mlagents", server_default="mlagents")
     agent_id: Mapped[str] = mapped_column(Text)
     num_of_areas: Mapped[int]
+    num_envs: Mapped[int] = mapped_column(default=1, server_default="1")
+    checkpoint_interval: Mapped[int | None]
+    """Steps between two checkpoints; None for the trainer's own choice."""
+    hyperparameters: Mapped[Json] = _json()
+    """The job's own, laid over the behaviour's."""
+    recording: Mapped[Json] = _json()
+    """Which episodes are recorded: every, max_mb."""
+    requires: Mapped[Json] = _json()
+    """What a node must have: trainer, gpu, memory_mb, labels. Empty: any node will do."""
+    queue: Mapped[str] = mapped_column(Text, default=TRAIN_QUEUE, server_default=TRAIN_QUEUE)
+    """The queue whose nodes have that."""
+    waiting_for: Mapped[str | None] = mapped_column(Text)
+    """Why no node can take it at the moment, in one sentence."""
+    initialize_from: Mapped[UUID | None]
+    """Another job, whose checkpoint's weights this one begins with."""
+    initialize_key: Mapped[str | None] = mapped_column(Text)
+    initialize_sha256: Mapped[str | None] = mapped_column(Text)
+    rerun_of: Mapped[UUID | None]
+    """The job that this one repeats."""
+    comparison: Mapped[Json | None] = mapped_column(JSONB)
+    """What a rerun has shown, once it has ended."""
     behaviour: Mapped[str] = mapped_column(Text)
     steps: Mapped[int]
     """Steps asked for with the newest request."""
@@ -110,6 +200,10 @@ class Attempt(Base):
     claimed_at: Mapped[datetime] = _now()
     lease_until: Mapped[datetime | None] = _moment()
     facts_recorded: Mapped[int] = mapped_column(default=0)
+    start_step: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Step of the checkpoint it began with: what earlier attempts trained beyond it was trained again."""
+    bundle: Mapped[Json | None] = mapped_column(JSONB)
+    """Everything that decides the result: see node/bundle.py."""
     outcome: Mapped[Json | None] = mapped_column(JSONB)
     outcome_at: Mapped[datetime | None] = _moment()
     ended_at: Mapped[datetime | None] = _moment()
@@ -148,19 +242,60 @@ class Metric(Base):
 
 
 class Artifact(Base):
-    """A verified file in S3 at its final, immutable key."""
+    """A verified file in S3 at its final, immutable key. `name` is the file's, as people download it."""
 
     __tablename__ = "artifacts"
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"], ondelete="CASCADE"),
+        Index("artifacts_by_kind", "run_id", "kind", "attempt", "step"),
+    )
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    step: Mapped[int | None]
+    """The training's step that a checkpoint or a model belongs to."""
+    key: Mapped[str] = mapped_column(Text, unique=True)
+    sha256: Mapped[str] = mapped_column(Text)
+    size: Mapped[int]
+    manifest: Mapped[Json] = mapped_column(JSONB)
+    created_at: Mapped[datetime] = _now()
+
+
+class Episode(Base):
+    """A recorded episode: a part of an object in S3 that holds what the build sent, byte for byte."""
+
+    __tablename__ = "episodes"
     __table_args__ = (
         ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"], ondelete="CASCADE"),
     )
     run_id: Mapped[UUID] = mapped_column(primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(Text, primary_key=True)
-    key: Mapped[str] = mapped_column(Text, unique=True)
-    sha256: Mapped[str] = mapped_column(Text)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    instance: Mapped[int] = mapped_column(default=0)
+    """Which of the job's environments, in the order in which they connected."""
+    key: Mapped[str] = mapped_column(Text)
+    start: Mapped[int]
     size: Mapped[int]
-    manifest: Mapped[Json] = mapped_column(JSONB)
+    times_ms: Mapped[list[int]] = mapped_column(JSONB)
+    """When each message came, from the episode's begin."""
+    is_complete: Mapped[bool] = mapped_column(default=True)
+    began_at: Mapped[datetime] = _moment()
+
+
+class LogPiece(Base):
+    """Some lines of a log of an attempt, as they came; the key is the fact's."""
+
+    __tablename__ = "log_pieces"
+    __table_args__ = (
+        ForeignKeyConstraint(["run_id", "attempt"], ["attempts.run_id", "attempts.number"], ondelete="CASCADE"),
+    )
+    run_id: Mapped[UUID] = mapped_column(primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(Text)
+    """ "trainer" or "environment"."""
+    text: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = _now()
 
 
@@ -171,9 +306,11 @@ class Outbox(Base):
     __table_args__ = (Index("outbox_unsent", "id", postgresql_where=text("sent_at IS NULL")),)
     id: Mapped[int] = mapped_column(primary_key=True)
     task: Mapped[str] = mapped_column(Text)
-    run_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), index=True)
+    run_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), index=True)
+    build_id: Mapped[UUID | None] = mapped_column(ForeignKey("builds.id", ondelete="CASCADE"), index=True)
     attempt: Mapped[int]
     priority: Mapped[int]
+    queue: Mapped[str] = mapped_column(Text, default=TRAIN_QUEUE, server_default=TRAIN_QUEUE)
     sent_at: Mapped[datetime | None] = _moment()
     created_at: Mapped[datetime] = _now()
 

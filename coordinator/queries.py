@@ -59,7 +59,8 @@ def newest_seqs(run_ids: list[UUID]) -> dict[UUID, int]:
 def newest_artifact(run_id: UUID, kind: str) -> Artifact | None:
     """The newest attempt's verified file of that kind."""
     wanted = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == kind)
-    return db.session.scalars(wanted.order_by(Artifact.attempt.desc()).limit(1)).first()
+    newest = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
+    return db.session.scalars(wanted.order_by(*newest).limit(1)).first()
 
 
 def metrics_of(run_id: UUID) -> list[Metric]:

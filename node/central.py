@@ -43,16 +43,16 @@ class Central:
         """ "go on", "cancel" or "not yours". Raises Away or Refused."""
         return str(self._post(f"/attempts/{run_id}/{attempt}/heartbeat", {})["answer"])
 
-    def upload(self, run_id: str, attempt: int, kind: str, path: Path) -> None:
+    def upload(self, run_id: str, attempt: int, name: str, path: Path) -> None:
         """Puts a file into the attempt's staging place, straight into S3. Raises Away or Refused."""
-        link = self._post(f"/attempts/{run_id}/{attempt}/uploads", {"kind": kind})["url"]
+        link = self._post(f"/attempts/{run_id}/{attempt}/uploads", {"name": name})["url"]
         try:
             with path.open("rb") as content:
                 answer = requests.put(link, data=content, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS))
         except requests.RequestException as error:
             raise Away(f"S3 does not answer: {type(error).__name__}") from error
         if answer.status_code != 200:
-            raise Away(f"S3 did not take the {kind}: status {answer.status_code}")
+            raise Away(f"S3 did not take {name}: status {answer.status_code}")
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:

@@ -81,8 +81,11 @@ def _hand_over(central: Central, spec: JobSpec, ending: Ending, stop: Stop) -> O
         if found.kind not in UPLOADED or stop.reason == Stop.FENCED:
             continue
         path, kind = found.path, found.kind
-        _insist(lambda k=kind, p=path: central.upload(spec.run_id, spec.attempt, k, p), stop)  # type: ignore[misc]
-        artifacts.append(Artifact(kind, sha256_of(path), path.stat().st_size, dict(found.manifest)))
+        artifact = Artifact(kind, sha256_of(path), path.stat().st_size, dict(found.manifest),
+                            step=found.manifest.get("step"))  # fmt: skip
+        name = artifact.name
+        _insist(lambda n=name, p=path: central.upload(spec.run_id, spec.attempt, n, p), stop)  # type: ignore[misc]
+        artifacts.append(artifact)
     status = "interrupted" if ending.status == "stopped" and stop.reason != Stop.CANCELLED else ending.status
     error = ending.error or ("The training node was shut down." if status == "interrupted" else None)
     return replace(

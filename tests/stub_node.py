@@ -42,8 +42,9 @@ class StubNode:
         """A file into staging."""
         path = self._folder / f"{task_id(run_id, attempt)}.{kind}"
         path.write_bytes(content)
-        self.central.upload(run_id, attempt, kind, path)
-        return Artifact(kind, sha256_of(path), len(content))
+        artifact = Artifact(kind, sha256_of(path), len(content))
+        self.central.upload(run_id, attempt, artifact.name, path)
+        return artifact
 
     def hand_in(self, run_id: str, *artifacts: Artifact, attempt: int = 1, **said: Any) -> None:
         """The outcome, after all facts are confirmed, as Celery's result callback brings it."""

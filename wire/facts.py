@@ -4,6 +4,7 @@ A fact is immutable and numbered (`n` = 1, 2, 3, ... within its attempt), so a r
 """
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
@@ -15,7 +16,24 @@ OUTCOMES = ("succeeded", "failed", "stopped", "interrupted")
 MAX_STATISTICS = 256
 MAX_ERROR_CHARACTERS = 2_000
 MAX_LOG_CHARACTERS = 16_000
-MAX_MANIFEST_CHARACTERS = 64_000
+MAX_MANIFEST_CHARACTERS = 256_000
+MAX_ARTIFACTS = 64
+MAX_LOG_PIECE_CHARACTERS = 64_000
+LOG_SOURCES = ("trainer", "environment")
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+KINDS = {
+    "model": "model.onnx",
+    "checkpoint": "checkpoint.pt",
+    "configuration": "configuration.yaml",
+    "bundle": "bundle.json",
+    "log": "trainer.log",
+    "environment_log": "unity.log",
+    "timers": "timers.json",
+    "training_status": "training_status.json",
+    "tensorboard": "events.out.tfevents",
+    "recording": "recording",
+}
+"""Kinds of files that a training yields, each with its usual name."""
 
 
 class BadFact(ValueError):
@@ -24,7 +42,7 @@ class BadFact(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One numbered thing that happened in an attempt; `kind` is "phase" or "metrics", `body` as documented there."""
+    """One numbered thing that happened in an attempt; `kind` is "phase", "metrics" or "log"."""
 
     run_id: UUID
     attempt: int
@@ -35,22 +53,37 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A file of the attempt that lies in staging: `kind` "model", "checkpoint"; `manifest` describes a model."""
+    """A file of the attempt that lies in staging under its `name`; `kind` is one of KINDS, `manifest` describes it."""
 
     kind: str
     sha256: str
     size: int
     manifest: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    """As people download it; the usual one of its kind when not said."""
+    step: int | None = None
+    """The training's step that it belongs to."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.name or KINDS[self.kind])
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"kind": self.kind, "sha256": self.sha256, "size": self.size, "manifest": self.manifest,
+                "name": self.name, "step": self.step}  # fmt: skip
 
     @classmethod
     def from_wire(cls, message: Any) -> Self:
-        _object(message, "An artifact")
+        as_object(message, "An artifact")
         sha256, size, kind = message.get("sha256"), message.get("size"), message.get("kind")
         if not isinstance(sha256, str) or len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise BadFact("An artifact's sha256 must be 64 lower-case hexadecimal digits.")
-        if kind not in ("model", "checkpoint"):
-            raise BadFact(f"An artifact's kind must be model or checkpoint, not {kind!r}.")
-        return cls(kind, sha256, _whole(size, "An artifact's size"), _manifest(message.get("manifest") or {}))
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise BadFact(f"An artifact's kind must be one of {', '.join(KINDS)}, not {str(kind)[:80]!r}.")
+        step, name = message.get("step"), message.get("name") or KINDS[kind]
+        if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
+            raise BadFact(f"An artifact's name must be letters, digits, '.', '_', '-', not {str(name)[:80]!r}.")
+        return cls(kind, sha256, whole(size, "An artifact's size"), _manifest(message.get("manifest") or {}), name,
+                   None if step is None else whole(step, "An artifact's step"))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +104,23 @@ class Outcome:
         return {
             "run_id": str(self.run_id), "attempt": self.attempt, "status": self.status, "facts_sent": self.facts_sent,
             "error": self.error, "steps": self.steps, "mean_reward": self.mean_reward, "log_tail": self.log_tail,
-            "artifacts": [{"kind": a.kind, "sha256": a.sha256, "size": a.size, "manifest": a.manifest}
-                          for a in self.artifacts],
+            "artifacts": [artifact.to_wire() for artifact in self.artifacts],
         }  # fmt: skip
 
     @classmethod
     def from_wire(cls, message: Any) -> Self:
         """Raises BadFact with a sentence for anything that is not an outcome."""
-        _object(message, "An outcome")
+        as_object(message, "An outcome")
         status = message.get("status")
         if status not in OUTCOMES:
             raise BadFact(f"An outcome's status must be one of {', '.join(OUTCOMES)}, not {status!r}.")
         reward, artifacts = message.get("mean_reward"), message.get("artifacts") or []
-        if not isinstance(artifacts, list) or len(artifacts) > 16:
-            raise BadFact("An outcome's artifacts must be a list of at most 16.")
+        if not isinstance(artifacts, list) or len(artifacts) > MAX_ARTIFACTS:
+            raise BadFact(f"An outcome's artifacts must be a list of at most {MAX_ARTIFACTS}.")
         return cls(
-            _uuid(message.get("run_id")), _whole(message.get("attempt"), "attempt", 1), status,
-            _whole(message.get("facts_sent"), "facts_sent"), _text(message.get("error"), MAX_ERROR_CHARACTERS) or None,
-            _whole(message.get("steps", 0), "steps"), None if reward is None else _finite(reward, "mean_reward"),
+            uuid_of(message.get("run_id")), whole(message.get("attempt"), "attempt", 1), status,
+            whole(message.get("facts_sent"), "facts_sent"), _text(message.get("error"), MAX_ERROR_CHARACTERS) or None,
+            whole(message.get("steps", 0), "steps"), None if reward is None else _finite(reward, "mean_reward"),
             _text(message.get("log_tail"), MAX_LOG_CHARACTERS), tuple(Artifact.from_wire(a) for a in artifacts),
         )  # fmt: skip
 
@@ -100,7 +132,7 @@ def facts_to_wire(run_id: UUID | str, attempt: int, facts: list[tuple[int, dict[
 
 def facts_from_wire(message: dict[str, Any]) -> list[Fact]:
     """The batch of one event. Raises BadFact with a sentence for anything that is not one."""
-    run_id, attempt = _uuid(message.get("run_id")), _whole(message.get("attempt"), "attempt", 1)
+    run_id, attempt = uuid_of(message.get("run_id")), whole(message.get("attempt"), "attempt", 1)
     batch = message.get("facts")
     if not isinstance(batch, list) or not batch:
         raise BadFact("An event's facts must be a list of at least one.")
@@ -108,15 +140,24 @@ def facts_from_wire(message: dict[str, Any]) -> list[Fact]:
 
 
 def _fact(run_id: UUID, attempt: int, item: Any) -> Fact:
-    body = dict(_object(item, "A fact"))
-    n, kind = _whole(body.pop("n", None), "n", 1), body.pop("kind", None)
+    body = dict(as_object(item, "A fact"))
+    n, kind = whole(body.pop("n", None), "n", 1), body.pop("kind", None)
     if kind == "phase":
         if body.get("phase") not in PHASES:
             raise BadFact(f"A phase must be one of {', '.join(PHASES)}, not {body.get('phase')!r}.")
         return Fact(run_id, attempt, n, kind, {"phase": body["phase"]})
     if kind == "metrics":
         return Fact(run_id, attempt, n, kind, _metrics(body))
-    raise BadFact(f"A fact's kind must be phase or metrics, not {kind!r}.")
+    if kind == "log":
+        return Fact(run_id, attempt, n, kind, _log(body))
+    raise BadFact(f"A fact's kind must be phase, metrics or log, not {str(kind)[:80]!r}.")
+
+
+def _log(body: dict[str, Any]) -> dict[str, Any]:
+    """Whole lines of one log, as many as came together."""
+    if body.get("source") not in LOG_SOURCES:
+        raise BadFact(f"A log's source must be one of {', '.join(LOG_SOURCES)}, not {str(body.get('source'))[:80]!r}.")
+    return {"source": body["source"], "text": _text(body.get("text"), MAX_LOG_PIECE_CHARACTERS)}
 
 
 def _metrics(body: dict[str, Any]) -> dict[str, Any]:
@@ -124,23 +165,23 @@ def _metrics(body: dict[str, Any]) -> dict[str, Any]:
     behaviour = body.get("behaviour")
     if not isinstance(behaviour, str) or not 0 < len(behaviour) <= 200:
         raise BadFact("A metric's behaviour must be a name of 1 to 200 characters.")
-    statistics = _object(body.get("statistics") or {}, "A metric's statistics")
+    statistics = as_object(body.get("statistics") or {}, "A metric's statistics")
     if len(statistics) > MAX_STATISTICS:
         raise BadFact(f"A metric carries at most {MAX_STATISTICS} statistics, not {len(statistics)}.")
     rewards = {name: None if body.get(name) is None else _finite(body[name], name)
                for name in ("mean_reward", "std_reward")}  # fmt: skip
     return {
-        "behaviour": behaviour, "step": _whole(body.get("step"), "step"),
+        "behaviour": behaviour, "step": whole(body.get("step"), "step"),
         "time_elapsed": _finite(body.get("time_elapsed"), "time_elapsed"), **rewards,
         "statistics": {_text(name, 200): _statistic(value) for name, value in statistics.items()},
     }  # fmt: skip
 
 
 def _statistic(value: Any) -> dict[str, float]:
-    return {str(part)[:16]: _finite(number, "A statistic") for part, number in _object(value, "A statistic").items()}
+    return {str(part)[:16]: _finite(number, "A statistic") for part, number in as_object(value, "A statistic").items()}
 
 
-def _object(value: Any, name: str) -> dict[str, Any]:
+def as_object(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadFact(f"{name} must be a JSON object, not {type(value).__name__}.")
     return value
@@ -149,7 +190,7 @@ def _object(value: Any, name: str) -> dict[str, Any]:
 def _manifest(value: Any) -> dict[str, Any]:
     """JSON that the database takes as it is: of bounded size, its numbers finite, its text without NUL."""
     try:
-        text = encode(_object(value, "An artifact's manifest"))
+        text = encode(as_object(value, "An artifact's manifest"))
         text.encode()
     except (ValueError, RecursionError):
         raise BadFact("An artifact's manifest must be JSON with finite numbers and whole characters.") from None
@@ -158,14 +199,14 @@ def _manifest(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
-def _uuid(value: Any) -> UUID:
+def uuid_of(value: Any) -> UUID:
     try:
         return UUID(str(value))
     except ValueError:
         raise BadFact(f"run_id must be a UUID, not {str(value)[:80]!r}.") from None
 
 
-def _whole(value: Any, name: str, least: int = 0) -> int:
+def whole(value: Any, name: str, least: int = 0) -> int:
     if type(value) is not int or not least <= value < 2**53:
         raise BadFact(f"{name} must be a whole number from {least} up, not {str(value)[:80]!r}.")
     return value

@@ -1,6 +1,6 @@
-"""What a node is told about a training: the answer to its claim."""
+"""What a node is told about a training: the answer to its claim. And what a node says it has."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 
@@ -16,9 +16,38 @@ class JobSpec:
     num_of_areas: int
     seed: int
     agent_config: str
+    agent_id: str = ""
+    steps: int = 0
+    """As the game asked for."""
+    job_type: str = "CREATE"
+    trainer: str = "mlagents"
+
+    env_version: str | None = None
+    build: dict[str, Any] | None = None
+    """The build to fetch: id, url (presigned GET), sha256, size. None: the one in the node's ENVIRONMENTS_DIR."""
+    manifest: dict[str, Any] | None = None
+    """Of that build, each behaviour with its `configuration` (the trainer YAML's content)."""
+    needs_check: bool = False
+    """This node has not run this build before: it is to check it first, and to say what it found."""
+
+    num_envs: int = 1
+    checkpoint_interval: int | None = None
+    hyperparameters: dict[str, Any] = field(default_factory=dict)
+    """Laid over the behaviour's configuration."""
+
     checkpoint_url: str | None = None
     """Presigned GET of the checkpoint to go on from; None starts afresh."""
     checkpoint_sha256: str | None = None
+    start_step: int = 0
+    """Of that checkpoint."""
+    initialize_url: str | None = None
+    """Presigned GET of another job's checkpoint: its weights are the first ones of this job, at step 0."""
+    initialize_sha256: str | None = None
+
+    memory_mb: int | None = None
+    """What all processes of the training may use together; None: what the node allows."""
+    recording: dict[str, Any] = field(default_factory=dict)
+    """Which episodes are recorded: every (n-th; 0 none), max_mb (of the job, what is left of it)."""
 
     def to_wire(self) -> dict[str, Any]:
         return asdict(self)

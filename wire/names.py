@@ -1,6 +1,10 @@
 """Names that both sides of a process boundary must spell alike: queues, tasks, events, storage keys, HTTP paths."""
 
+from hashlib import sha256
+from typing import Any
 from uuid import UUID
+
+from .codec import encode
 
 # Celery queues and the tasks that travel on them
 TRAIN_EXCHANGE = TRAIN_QUEUE = "train"
@@ -8,11 +12,14 @@ OUTCOME_QUEUE = "coord"
 OUTCOME_EXCHANGE = "coordx"  # a topic of its own: a node may write here without the right to write to every queue
 MAX_PRIORITY = 10
 DEFAULT_PRIORITY = 5
+DEFAULT_TRAINER = "mlagents"
 
 TASK_TRAIN = "train.run"
 TASK_OUTCOME = "coord.outcome"
 TASK_LOST = "coord.lost"
 TASK_FINISH = "coord.finish"
+TASK_UPLOADED = "coord.uploaded"  # a node has put a file of a running attempt into staging: wire.uploads.Upload
+TASK_VERIFY = "coord.verify"  # a build has been uploaded
 
 # Celery events: Flower folds the group `task-` into its own states, so ours are a group of their own
 EVENT_EXCHANGE = "celeryev"
@@ -22,6 +29,11 @@ EVENT_QUEUE = "training.facts"
 
 # The broker fanout that feeds every web process
 FANOUT_EXCHANGE = "web"
+
+# What builds say of their world while they train: a topic exchange from the nodes' bridges straight to the web
+# processes, routing key = run_id, body = the build's own bytes; nothing of it is stored by the broker
+STATE_EXCHANGE = "states"
+BRIDGE_PATH = "/api/v1/train-instance-stream"
 
 NODE_API = "/api/v1/node"
 
@@ -37,11 +49,23 @@ def attempt_of(task: str) -> tuple[UUID, int]:
     return UUID(run_id), int(attempt)
 
 
-def staging_key(run_id: UUID | str, attempt: int, kind: str) -> str:
-    """Where a node uploads an artifact of an attempt: written by presigned link, trusted by nobody."""
-    return f"staging/{run_id}/{attempt}/{kind}"
+def train_queue(requires: dict[str, Any]) -> str:
+    """The queue of jobs that ask for just this of a node; all that ask for nothing share one."""
+    if not requires:
+        return TRAIN_QUEUE
+    return f"{TRAIN_QUEUE}.{sha256(encode(dict(sorted(requires.items()))).encode()).hexdigest()[:16]}"
 
 
-def artifact_key(run_id: UUID | str, attempt: int, kind: str, sha256: str) -> str:
-    """Where a verified artifact lies for good: written once, by the coordinator only."""
-    return f"artifacts/{run_id}/{attempt}/{kind}-{sha256}"
+def staging_key(run_id: UUID | str, attempt: int, name: str) -> str:
+    """Where a node uploads a file of an attempt: written by presigned link, trusted by nobody."""
+    return f"staging/{run_id}/{attempt}/{name}"
+
+
+def artifact_key(run_id: UUID | str, attempt: int, name: str, digest: str) -> str:
+    """Where a verified file lies for good: written once, by the coordinator only."""
+    return f"artifacts/{run_id}/{attempt}/{digest}/{name}"
+
+
+def build_key(build_id: UUID | str) -> str:
+    """Where a build's archive lies: its parts are written by presigned links, which end with the upload."""
+    return f"builds/{build_id}"

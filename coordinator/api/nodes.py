@@ -48,7 +48,7 @@ def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
     node, wanted = auth.node_id(), body(UploadBody)
     if not jobs.held_by(node, run_id, attempt):
         raise Conflict(f"Attempt {attempt} of run {run_id} is not yours (any more).")
-    return jsonify(url=parts(current_app).storage.upload_link(staging_key(run_id, attempt, wanted.kind)))
+    return jsonify(url=parts(current_app).storage.upload_link(staging_key(run_id, attempt, wanted.name)))
 
 
 @blueprint.get("")
@@ -59,11 +59,18 @@ def index() -> ResponseReturnValue:
 
 
 def _spec(job: Job) -> JobSpec:
+    its = parts(current_app).storage
     checkpoint = queries.newest_artifact(job.run_id, "checkpoint")
-    link = parts(current_app).storage.download_link(checkpoint.key) if checkpoint else None
+    initialize = its.download_link(job.initialize_key) if job.initialize_key and not checkpoint else None
     return JobSpec(
         run_id=str(job.run_id), attempt=job.attempt, env_id=job.env_id, behaviour=job.behaviour,
         max_steps=job.steps_before + job.steps, num_of_areas=job.num_of_areas, seed=job.seed,
-        agent_config=job.agent_config, checkpoint_url=link,
+        agent_config=job.agent_config, agent_id=job.agent_id, steps=job.steps, job_type=job.job_type,
+        trainer=job.trainer, env_version=job.env_version, num_envs=job.num_envs,
+        checkpoint_interval=job.checkpoint_interval, hyperparameters=job.hyperparameters,
+        checkpoint_url=its.download_link(checkpoint.key) if checkpoint else None,
         checkpoint_sha256=checkpoint.sha256 if checkpoint else None,
+        start_step=(checkpoint.step or 0) if checkpoint else 0,
+        initialize_url=initialize, initialize_sha256=job.initialize_sha256 if initialize else None,
+        memory_mb=job.requires.get("memory_mb"), recording=job.recording,
     )  # fmt: skip

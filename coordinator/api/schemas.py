@@ -11,14 +11,17 @@ from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
 
 TOO_LARGE = "The body may have at most {} bytes."
-PRINTABLE, WITHOUT_NUL, KIND = r"^[^\x00-\x1f\x7f]+$", r"^[^\x00]*$", "^(model|checkpoint)$"
+PRINTABLE, WITHOUT_NUL = r"^[^\x00-\x1f\x7f]+$", r"^[^\x00]*$"
+FILE, LABEL = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", r"^[A-Za-z0-9][A-Za-z0-9._:/=-]*$"
 PATTERNS = {
     PRINTABLE: "There must be no control characters in it",
     WITHOUT_NUL: "There must be no NUL character in it",
-    KIND: "It must be model or checkpoint",
+    FILE: "It must be letters, digits, '.', '_', '+' or '-', a letter or digit first",
+    LABEL: "It must be letters, digits, or one of . _ : / = -, a letter or digit first",
 }
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Free = Annotated[str, Field(max_length=10_000, pattern=WITHOUT_NUL)]
+Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
 T = TypeVar("T", bound="_Body")
 
@@ -42,6 +45,21 @@ class EnvConfig(_Body):
     num_of_areas: Whole
 
 
+class Recording(_Body):
+    """Which episodes of the job are recorded: every n-th (0: none), and at most so many MB of the job."""
+
+    every: Annotated[int, Field(ge=0, le=1_000_000)] = 1
+    max_mb: Annotated[int, Field(ge=0, le=100_000)] | None = None
+
+
+class Requires(_Body):
+    """What a node must have to train the job."""
+
+    gpu: bool = False
+    memory_mb: Annotated[int, Field(ge=1, le=16_777_216)] | None = None
+    labels: Annotated[list[Label], Field(max_length=16)] = []
+
+
 class TrainJobBody(_Body):
     """What a game posts. With the `run_id` of a job that succeeded, that job is trained further.
 
@@ -53,12 +71,22 @@ class TrainJobBody(_Body):
     nn_model_config: NnModelConfig
     env_config: EnvConfig
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    num_envs: Annotated[int, Field(ge=1, le=64)] = 1
+    checkpoint_interval: Whole | None = None
+    hyperparameters: dict[str, Any] = {}
+    initialize_from: Annotated[UUID, Field(strict=False)] | None = None
+    recording: Recording | None = None
+    requires: Requires | None = None
 
     def request(self) -> Request:
         env, model = self.env_config, self.nn_model_config
         return Request(
-            self.agent_config, env.env_id, env.agent_id, env.num_of_areas, model.behavior_name, model.steps, self.seed
-        )
+            self.agent_config, env.env_id, env.agent_id, env.num_of_areas, model.behavior_name, model.steps, self.seed,
+            num_envs=self.num_envs, checkpoint_interval=self.checkpoint_interval, hyperparameters=self.hyperparameters,
+            recording=self.recording.model_dump(exclude_none=True) if self.recording else {},
+            requires=self.requires.model_dump(exclude_defaults=True) if self.requires else {},
+            initialize_from=self.initialize_from,
+        )  # fmt: skip
 
 
 class ClaimBody(_Body):
@@ -72,13 +100,14 @@ class ClaimBody(_Body):
 class UploadBody(_Body):
     """A node wants to upload a file of an attempt it holds."""
 
-    kind: Annotated[str, Field(pattern=KIND)]
+    name: Annotated[str, Field(max_length=200, pattern=FILE)]
 
 
 class NodeBody(_Body):
     """A node says that it is there."""
 
     slots: Annotated[int, Field(ge=1, le=1_000)]
+    has: dict[str, Any] = {}
 
 
 class Hello(_Body):
@@ -87,6 +116,8 @@ class Hello(_Body):
     run_id: Annotated[UUID, Field(strict=False)]
     after: Annotated[int, Field(ge=0, le=2**53)] | None = None
     token: Annotated[str, Field(max_length=1_000)] | None = None
+    logs: bool = False
+    """Also the lines of the trainer's and the environment's logs."""
 
 
 def body(schema: type[T]) -> T:

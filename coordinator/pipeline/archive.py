@@ -44,13 +44,14 @@ def keep(storage: Storage, report: AttemptComplete) -> None:
 
 
 def _keep_one(storage: Storage, said: facts.Outcome, artifact: facts.Artifact) -> dict[str, object]:
-    key = artifact_key(said.run_id, said.attempt, artifact.kind, artifact.sha256)
-    known = db.session.get(Artifact, (said.run_id, said.attempt, artifact.kind))
+    key = artifact_key(said.run_id, said.attempt, artifact.name, artifact.sha256)
+    known = db.session.get(Artifact, (said.run_id, said.attempt, artifact.name))
     db.session.commit()
     if known is None:  # a repeat after a crash finds it kept, and the staged copy perhaps gone
-        storage.keep(staging_key(said.run_id, said.attempt, artifact.kind), key, artifact.size, artifact.sha256)
-    return {"run_id": said.run_id, "attempt": said.attempt, "kind": artifact.kind, "key": key,
-            "sha256": artifact.sha256, "size": artifact.size, "manifest": artifact.manifest}  # fmt: skip
+        storage.keep(staging_key(said.run_id, said.attempt, artifact.name), key, artifact.size, artifact.sha256)
+    return {"run_id": said.run_id, "attempt": said.attempt, "name": artifact.name, "kind": artifact.kind,
+            "step": artifact.step, "key": key, "sha256": artifact.sha256, "size": artifact.size,
+            "manifest": artifact.manifest}  # fmt: skip
 
 
 def _fail(said: facts.Outcome, problem: str) -> None:
@@ -62,4 +63,4 @@ def _fail(said: facts.Outcome, problem: str) -> None:
 
 def _clean(storage: Storage, said: facts.Outcome) -> None:
     for artifact in said.artifacts:
-        storage.delete(staging_key(said.run_id, said.attempt, artifact.kind))
+        storage.delete(staging_key(said.run_id, said.attempt, artifact.name))

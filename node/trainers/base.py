@@ -41,6 +41,11 @@ class TrainingOrder:
     base_port: int
     device: str = "cpu"
     resume_from: Path | None = None  # a checkpoint.pt; copied into the workspace, never changed
+    initialize_from: Path | None = None  # one of another job: only its weights are taken, the steps begin at 0
+    num_envs: int = 1  # environments at the same time, on the ports from base_port up
+    checkpoint_interval: int | None = None  # steps; None for the trainer's own choice
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # laid over the behaviour's configuration
+    memory_bytes: int | None = None  # what all processes of the training may use together
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def test_every_call_is_answered_with_try_again(
         client.get(f"{URL}/{RUN}/checkpoint", headers=node), client.get("/readyz"),
         client.post(f"{NODE_API}/hello", json={"slots": 1}, headers=node), client.get(NODE_API, headers=owner),
         client.post(f"{NODE_API}/claims", json=CLAIM, headers=node), client.post(f"{NODES}/heartbeat", headers=node),
-        client.post(f"{NODES}/uploads", json={"kind": "model"}, headers=node),
+        client.post(f"{NODES}/uploads", json={"name": "model.onnx"}, headers=node),
     ]  # fmt: skip
     assert [(call.request.path, call.status_code) for call in calls if call.status_code != 503] == []
     assert {call.json["detail"] for call in calls} == {DETAIL}

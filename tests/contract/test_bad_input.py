@@ -123,7 +123,7 @@ def test_a_request_without_an_upgrade_is_told_what_the_socket_needs(shared_clien
     ("/claims", {"run_id": RUN, "attempt": 0, "claim": RUN}, ["attempt"]),
     ("/claims", {"run_id": RUN, "attempt": 1}, ["claim: Field required."]),
     ("/claims", {"run_id": "x", "attempt": 1, "claim": RUN}, ["run_id"]),
-    (f"/attempts/{RUN}/1/uploads", {"kind": "../model"}, ["kind", "model or checkpoint"]),
+    (f"/attempts/{RUN}/1/uploads", {"name": "../model"}, ["name", "letters, digits"]),
     ("/hello", {"slots": 0}, ["slots"]), ("/hello", {"slots": "2"}, ["slots"]), ("/hello", [], []),
 ], ids=str)  # fmt: skip
 def test_a_node_is_told_what_is_wrong_too(
@@ -136,5 +136,7 @@ def test_a_node_is_told_what_is_wrong_too(
 def test_an_attempt_that_does_not_exist_is_nobodys(shared_client: Client, node: Headers, attempt: str) -> None:
     answer = shared_client.post(f"/api/v1/node/attempts/{RUN}/{attempt}/heartbeat", json={}, headers=node)
     assert answer.json == {"answer": "not yours"}
-    answer = shared_client.post(f"/api/v1/node/attempts/{RUN}/{attempt}/uploads", json={"kind": "model"}, headers=node)
+    answer = shared_client.post(
+        f"/api/v1/node/attempts/{RUN}/{attempt}/uploads", json={"name": "model.onnx"}, headers=node
+    )
     assert_says(answer, 409, f"Attempt {attempt} of run {RUN} is not yours (any more).")

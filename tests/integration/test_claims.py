@@ -54,7 +54,7 @@ def test_another_node_cannot_use_somebodys_claim(
     other = PlayedNode(app, bearer(template.other_node))
     assert other.claim(run_id, claim=claim).status_code == 409
     assert other.heartbeat(run_id).json == {"answer": "not yours"}
-    assert other.post(f"/attempts/{run_id}/1/uploads", {"kind": "model"}).status_code == 409
+    assert other.post(f"/attempts/{run_id}/1/uploads", {"name": "model.onnx"}).status_code == 409
 
 
 def test_only_the_current_attempt_can_be_claimed(app: Flask, run_id: str, played: PlayedNode) -> None:

@@ -68,20 +68,20 @@ def test_a_big_model_is_kept_too(app: Flask, claimed: str, played: PlayedNode, s
 def test_nothing_stays_in_staging(app: Flask, claimed: str, played: PlayedNode) -> None:
     played.hand_in(claimed, played.upload(claimed, "model", MODEL), played.upload(claimed, "checkpoint", CHECKPOINT))
     played.finish(claimed)
-    for kind in ("model", "checkpoint"):
+    for name in ("model.onnx", "checkpoint.pt"):
         with pytest.raises(Unavailable, match="NoSuchKey"):
-            stored(app, staging_key(claimed, 1, kind))
+            stored(app, staging_key(claimed, 1, name))
 
 
 def test_what_was_verified_cannot_be_overwritten_any_more(app: Flask, claimed: str, played: PlayedNode) -> None:
-    link = played.post(f"/attempts/{claimed}/1/uploads", {"kind": "model"}).json["url"]
+    link = played.post(f"/attempts/{claimed}/1/uploads", {"name": "model.onnx"}).json["url"]
     played.hand_in(claimed, played.upload(claimed, "model", MODEL))
     played.finish(claimed)
     assert requests.put(link, data=b"another model", timeout=10).status_code == 200
     (key,) = rows(app, "SELECT key FROM artifacts")
     played.finish(claimed)
     assert stored(app, key) == MODEL
-    assert played.post(f"/attempts/{claimed}/1/uploads", {"kind": "model"}).status_code == 409
+    assert played.post(f"/attempts/{claimed}/1/uploads", {"name": "model.onnx"}).status_code == 409
 
 
 def test_an_ending_that_comes_again_changes_nothing(

@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from wire.names import artifact_key, attempt_of, staging_key, task_id
+from wire.names import artifact_key, attempt_of, staging_key, task_id, train_queue
 
 RUN = UUID("6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a")
 
@@ -29,10 +29,16 @@ def test_a_strangers_task_id_is_a_value_error(task: str) -> None:
 
 def test_no_two_attempts_or_kinds_share_a_place_in_storage() -> None:
     places = [place(RUN, attempt, kind) for place in (staging_key, final_key)
-              for attempt in (1, 2, 11) for kind in ("model", "checkpoint")]  # fmt: skip
+              for attempt in (1, 2, 11) for kind in ("model.onnx", "checkpoint.pt")]  # fmt: skip
     assert len(set(places)) == 12
     assert not [one for one in places for other in places if one != other and other.startswith(one)]
 
 
+def test_jobs_that_ask_for_the_same_share_a_queue() -> None:
+    assert train_queue({}) == "train"
+    assert train_queue({"gpu": True, "labels": ["a"]}) == train_queue({"labels": ["a"], "gpu": True}) != "train"
+    assert train_queue({"gpu": True}) != train_queue({"memory_mb": 1})
+
+
 def test_a_files_final_place_names_its_content() -> None:
-    assert artifact_key(RUN, 1, "model", "ab" * 32) == f"artifacts/{RUN}/1/model-{'ab' * 32}"
+    assert artifact_key(RUN, 1, "model.onnx", "ab" * 32) == f"artifacts/{RUN}/1/{'ab' * 32}/model.onnx"
