@@ -1,4 +1,4 @@
-"""One attempt from its claim to its outcome: fetch the checkpoint, train, upload, and say how it ended."""
+"""One attempt from its claim to its outcome: fetch build and checkpoint, train, upload, and say how it ended."""
 
 import logging
 import signal
@@ -10,24 +10,26 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from wire.codec import NotAMessage, decode
-from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Artifact, Outcome
+from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Outcome
 from wire.jobs import JobSpec
+from wire.uploads import Upload
 
-from . import ports
-from .central import Away, Central, Refused, download, sha256_of
+from . import builds, ports, uploads
+from .central import Away, Central, Refused, download
 from .config import Config
 from .lease import Stop
-from .trainers.base import Ending, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
+from .trainers.base import Ending, Machine, TrainingOrder, TrainingRefused
 from .training import train
 
 log = logging.getLogger(__name__)
-UPLOADED = ("model", "checkpoint")
-LONGEST_PAUSE_SECONDS = 10.0
+Say = Callable[[dict[str, Any]], None]
+"""Reports a fact."""
+Tell = Callable[[Upload], None]
+"""Tells the coordinator that a file of the running attempt is in staging."""
 
 
 def run_attempt(
-    config: Config, central: Central, spec: JobSpec, folder: Path, stop: Stop, say: Callable[[dict[str, Any]], None]
+    config: Config, central: Central, spec: JobSpec, folder: Path, stop: Stop, say: Say, tell: Tell
 ) -> Outcome:
     """Trains and uploads. Never raises for a training that fails: the outcome says so. `facts_sent` is left at 0."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,71 +46,38 @@ def run_attempt(
         return _failed(spec, f"The training node failed: {type(error).__name__}: {error}")
 
 
-def _train(config: Config, spec: JobSpec, folder: Path, stop: Stop, say: Callable[[dict[str, Any]], None]) -> Ending:
-    build = _environment(Path(config.environments_dir), spec.env_id)
-    resume_from = _checkpoint(spec, folder, stop)
+def _train(config: Config, spec: JobSpec, folder: Path, stop: Stop, say: Say) -> Ending:
+    build = builds.provide(config, spec)
+    resume_from = _fetch(spec.checkpoint_url, spec.checkpoint_sha256, folder / "resume.pt", stop)
+    initialize_from = _fetch(spec.initialize_url, spec.initialize_sha256, folder / "initialize.pt", stop)
     machine = Machine(config.trainer_python, config.environ, config.trainer_threads, config.connect_seconds)
-    with ports.hold_base_port() as base_port:
+    with ports.hold_base_port(spec.num_envs) as base_port:
         order = TrainingOrder(
             run_id=spec.run_id, attempt=spec.attempt, behaviour=spec.behaviour, environment=build,
             max_steps=spec.max_steps, num_of_areas=spec.num_of_areas, seed=spec.seed, base_port=base_port,
-            device=config.trainer_device, resume_from=resume_from,
+            device=config.trainer_device, resume_from=resume_from, initialize_from=initialize_from,
+            num_envs=spec.num_envs, checkpoint_interval=spec.checkpoint_interval, hyperparameters=spec.hyperparameters,
+            memory_bytes=spec.memory_mb * 2**20 if spec.memory_mb else None,
         )  # fmt: skip
-        return train(order, folder, say, stop, machine, grace_s=config.grace_seconds, pidfiles=config.attempts_dir)
+        return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
+                     pidfiles=config.attempts_dir)  # fmt: skip
 
 
-def _environment(folder: Path, env_id: str) -> EnvironmentBuild:
-    build = folder.resolve() / env_id
-    if build.parent != folder.resolve() or not (build / "manifest.json").is_file():
-        raise TrainingRefused(f"This training node has no environment {env_id!r}.", "node")
-    try:
-        return EnvironmentBuild(build, decode((build / "manifest.json").read_bytes()))
-    except NotAMessage as error:
-        raise TrainingRefused(f"The manifest of environment {env_id!r} can't be read. {error}") from error
-
-
-def _checkpoint(spec: JobSpec, folder: Path, stop: Stop) -> Path | None:
-    if not spec.checkpoint_url or not spec.checkpoint_sha256:
+def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path | None:
+    if not link or not sha256:
         return None
-    link, sha256, path = spec.checkpoint_url, spec.checkpoint_sha256, folder / "resume.pt"
-    _insist(lambda: download(link, sha256, path), stop)
+    uploads.insist(lambda: download(link, sha256, path), stop)
     return path
 
 
 def _hand_over(central: Central, spec: JobSpec, ending: Ending, stop: Stop) -> Outcome:
-    artifacts = []
-    for found in ending.artifacts:
-        if found.kind not in UPLOADED or stop.reason == Stop.FENCED:
-            continue
-        path, kind = found.path, found.kind
-        artifact = Artifact(kind, sha256_of(path), path.stat().st_size, dict(found.manifest),
-                            step=found.manifest.get("step"))  # fmt: skip
-        name = artifact.name
-        _insist(lambda n=name, p=path: central.upload(spec.run_id, spec.attempt, n, p), stop)  # type: ignore[misc]
-        artifacts.append(artifact)
+    artifacts = uploads.hand_over(central, spec, ending.artifacts, stop)
     status = "interrupted" if ending.status == "stopped" and stop.reason != Stop.CANCELLED else ending.status
     error = ending.error or ("The training node was shut down." if status == "interrupted" else None)
     return replace(
         _failed(spec, error), status=status, steps=ending.step, mean_reward=ending.mean_reward,
-        log_tail=ending.log_tail[-MAX_LOG_CHARACTERS:], artifacts=tuple(artifacts),
+        log_tail=ending.log_tail[-MAX_LOG_CHARACTERS:], artifacts=artifacts,
     )  # fmt: skip
-
-
-def _insist(work: Callable[[], None], stop: Stop) -> None:
-    """Repeats `work` while the other side is away: a finished training is worth any wait, unless the node shuts down.
-
-    Raises Refused when the coordinator says no, and Away when there is no time left to wait.
-    """
-    pause = 0.5
-    while True:
-        try:
-            return work()
-        except Away as error:
-            if stop.reason in (Stop.SHUTDOWN, Stop.FENCED):
-                raise
-            log.warning("%s; trying again in %.0f s.", error, pause)
-            threading.Event().wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 def _failed(spec: JobSpec, error: str | None) -> Outcome:

@@ -15,6 +15,7 @@ from celery.signals import task_postrun
 
 from wire import names
 from wire.jobs import JobSpec
+from wire.uploads import Upload
 
 from .central import Away, Central, Refused
 from .config import Config
@@ -80,7 +81,11 @@ def _train(
     handing.lease = Lease(lambda: central.heartbeat(spec.run_id, spec.attempt), lease_seconds, stop)
     sender = EventSender(celery, spec.run_id, spec.attempt)
     reporter = Reporter(Spool(workspace.facts), sender)
-    outcome = run_attempt(config, central, spec, workspace.training, stop, reporter.say)
+
+    def tell(upload: Upload) -> None:
+        celery.send_task(names.TASK_UPLOADED, args=[upload.to_wire()])
+
+    outcome = run_attempt(config, central, spec, workspace.training, stop, reporter.say, tell)
     kept = replace(outcome, facts_sent=reporter.finish(0)).to_wire()
     workspace.keep_outcome(kept)
     reporter.finish()
