@@ -150,7 +150,9 @@ def test_what_is_no_object_is_no_outcome(message: Any) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [
     ("sha256", None), ("sha256", ""), ("sha256", SHA256[:-1]), ("sha256", SHA256.upper()), ("sha256", "g" * 64),
-    ("sha256", "../" + SHA256[3:]), ("kind", "logs"), ("kind", "../model"), ("name", "../model"), ("name", "a/b"), ("step", -1), ("kind", None), ("kind", []), ("size", -1),
+    ("sha256", "../" + SHA256[3:]),
+    ("kind", "logs"), ("kind", "../model"), ("name", "../model"), ("name", "a/b"), ("step", -1),
+    ("kind", None), ("kind", []), ("size", -1),
     ("size", "10"), ("size", None), ("size", 1.5), ("manifest", [1]), ("manifest", "x"),
     ("manifest", {"x": float("inf")}), ("manifest", {"x": "\0"}), ("manifest", {"x": "y" * 300_000}),
     ("manifest", {"x": "\ud800"}),
