@@ -109,7 +109,7 @@ def test_the_model_in_s3_is_the_same(training: Training, stack: Stack) -> None:
         "s3", endpoint_url=env["S3_ENDPOINT_URL"], aws_access_key_id=env["S3_ACCESS_KEY_ID"], region_name="us-east-1",
         aws_secret_access_key=env["S3_SECRET_ACCESS_KEY"],
     )  # fmt: skip
-    key = f"artifacts/{training.run_id}/1/model-{hashlib.sha256(training.model).hexdigest()}"
+    key = f"artifacts/{training.run_id}/1/{hashlib.sha256(training.model).hexdigest()}/model.onnx"
     assert s3.get_object(Bucket=env["S3_BUCKET"], Key=key)["Body"].read() == training.model
 
 

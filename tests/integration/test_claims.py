@@ -119,12 +119,12 @@ def test_a_heartbeat_moves_the_lease_on(app: Flask, run_id: str, played: PlayedN
 
 def test_a_claim_is_answered_with_all_that_a_training_needs(run_id: str, played: PlayedNode) -> None:
     answer = played.claim(run_id).json
-    seed = answer["spec"].pop("seed")
-    assert type(seed) is int
-    assert answer == {
-        "lease_seconds": 25.0,
-        "spec": {
-            "run_id": run_id, "attempt": 1, "env_id": "reach1d", "behaviour": "Reach1D", "max_steps": 50_000,
-            "num_of_areas": 8, "agent_config": "agent_config", "checkpoint_url": None, "checkpoint_sha256": None,
-        },
+    spec = answer["spec"]
+    assert answer["lease_seconds"] == 25.0
+    assert type(spec["seed"]) is int
+    wanted = {
+        "run_id": run_id, "attempt": 1, "env_id": "reach1d", "behaviour": "Reach1D", "max_steps": 50_000,
+        "steps": 50_000, "num_of_areas": 8, "num_envs": 1, "agent_config": "agent_config", "trainer": "mlagents",
+        "job_type": "CREATE", "hyperparameters": {}, "checkpoint_url": None, "checkpoint_sha256": None, "start_step": 0,
     }  # fmt: skip
+    assert {name: spec[name] for name in wanted} == wanted
