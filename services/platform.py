@@ -35,16 +35,18 @@ class Platform:
 
     def __init__(self, stack: Stack, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        web, flower = free_ports(2, set(stack.ports.values()))
+        web, flower, bridge = free_ports(3, set(stack.ports.values()))
         self.url = f"http://127.0.0.1:{web}"
         self.socket_url = f"ws://127.0.0.1:{web}/ws/v1/client-stream"
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         self.env = {
             **os.environ, **stack.env, "PATH": path, "PYTHONPATH": str(ROOT), "WEB_BIND": f"127.0.0.1:{web}",
             "FLOWER_PORT": str(flower), "COORDINATOR_URL": self.url, "NODE_DATA_DIR": str(folder / "node"),
-            "NODE_NAME": "node", "TRAINER_PYTHON": trainer_python(), **(settings or {}),
+            "NODE_NAME": "node", "TRAINER_PYTHON": trainer_python(), "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}",
+            **(settings or {}),
         }  # fmt: skip
         self._commands = procfile()
+        self._environments: dict[str, Mapping[str, str]] = {}
         self._processes: dict[str, Process] = {}
         self.token = self.node_token = ""
 
@@ -64,10 +66,20 @@ class Platform:
             raise ServiceError(f"`{command}` failed:\n{done.stderr[-3000:]}")
         return done.stdout.strip()
 
+    def add_node(self, name: str, **settings: str) -> None:
+        """One more training node, with its own token, data folder and bridge; `start(name)` starts it."""
+        (bridge,) = free_ports(1, set())
+        self._commands[name] = self._commands["node"]
+        self._environments[name] = {
+            "NODE_NAME": name, "NODE_TOKEN": self.run(f"flask --app wsgi nodes enroll {name}"),
+            "NODE_DATA_DIR": str(self.folder / name), "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}", **settings,
+        }  # fmt: skip
+
     def start(self, *names: str) -> None:
         """Starts programs (all those named before, again) and waits until the web answers."""
         for name in names:
-            self.process(name).start(["sh", "-c", f"exec {self._commands[name]}"], self.env, ROOT)
+            environ = {**self.env, **self._environments.get(name, {})}
+            self.process(name).start(["sh", "-c", f"exec {self._commands[name]}"], environ, ROOT)
         if "web" in names:
             self.process("web").wait_ready(self.is_ready, READY_SECONDS)
 
