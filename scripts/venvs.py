@@ -90,7 +90,7 @@ def show(line: str) -> None:
 COORDINATOR = Venv(".venv", "the platform and its backing services", [["-r", "requirements-dev.txt"]])
 NODE = Venv(
     ".venv-node",
-    "ML-Agents and torch for the training node; the largest part, a few minutes",
+    "ML-Agents, Stable-Baselines3 and torch for the training node; the largest part, a few minutes",
     [
         ["-r", "requirements-node.txt"],
         ["--no-deps", "--ignore-requires-python", "-r", "requirements-node-mlagents.txt"],

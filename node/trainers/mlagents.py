@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
 
 from node.trainers.base import Artifact, Command, Evidence, Machine, TrainingOrder, TrainingRefused
-from node.trainers.mlagents_config import behaviour_yaml, job_yaml
+from node.trainers.configuration import behaviour_yaml
+from node.trainers.mlagents_config import job_yaml
 from node.trainers.mlagents_explain import explain
+from node.trainers.surroundings import check_names, trainer_environ
 
 CONFIG = "trainer.yaml"
 RESULTS = "results"
-NAME = re.compile(r"\w[\w .+-]{0,127}")
-PROJECT = Path(__file__).resolve().parents[2]
-
-# What the trainer and the environment build get of the node's variables. Tokens and addresses are not among them.
-HARMLESS = {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "DISPLAY", "LD_LIBRARY_PATH", "SSL_CERT_FILE"}
-HARMLESS_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XDG_", "OMP_", "MKL_", "KMP_")
-
 FILES = (
     ("configuration", "configuration.yaml"),
     ("environment_log", "run_logs/Player-0.log"),
@@ -62,15 +55,6 @@ class MLAgentsTrainer:
 
 def results_folder(order: TrainingOrder, workspace: Path) -> Path:
     return workspace / RESULTS / order.run_id
-
-
-def check_names(order: TrainingOrder) -> None:
-    """Names become file names and arguments here, so nothing else may be in them. Raises TrainingRefused."""
-    for name in (order.run_id, order.behaviour):
-        if not NAME.fullmatch(name):
-            raise TrainingRefused(f"{name!r} cannot be the name of a run or behaviour.")
-    if order.max_steps < 1 or order.num_of_areas < 1 or order.seed < 0:
-        raise TrainingRefused("max_steps and num_of_areas must be at least 1, seed at least 0.")
 
 
 def environment_executable(order: TrainingOrder) -> Path:
@@ -117,21 +101,3 @@ def command_line(order: TrainingOrder, executable: Path, machine: Machine) -> li
     env_args = ["--env-args", *arguments] if arguments else []
     launcher = [machine.trainer_python, "-m", "node.trainers.mlagents_launcher", CONFIG]
     return [*launcher, *words, "--no-graphics", *resume, *env_args]
-
-
-def trainer_environ(machine: Machine) -> Mapping[str, str]:
-    """A small environment: whatever a build does, it finds no secret of the node in there."""
-    kept = {name: value for name, value in machine.environ.items() if _harmless(name)}
-    return {
-        **kept,
-        # the trainer's own python3 first: environments written in Python find it by their shebang
-        "PATH": os.pathsep.join([str(Path(machine.trainer_python).absolute().parent), kept.get("PATH", os.defpath)]),
-        "PYTHONPATH": str(PROJECT),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONHASHSEED": "0",
-        "TRAINER_THREADS": str(machine.threads),
-    }
-
-
-def _harmless(name: str) -> bool:
-    return name in HARMLESS or name.startswith(HARMLESS_PREFIXES)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from node.trainers.base import TrainingOrder, TrainingRefused
 
 # what the command line says, or nobody may say from inside a build
@@ -15,25 +13,6 @@ CHECKPOINTS = 10  # a training saves about that many, unless the default interva
 DEFAULT_CHECKPOINT_INTERVAL = 500_000
 SUMMARIES = 20  # a training shows at least about that many, however short it is
 DEFAULT_SUMMARY_INTERVAL = 50_000
-
-
-def behaviour_yaml(order: TrainingOrder) -> dict[str, Any]:
-    """The build's configuration for the ordered behaviour. Raises TrainingRefused with the file's name."""
-    entry = order.environment.manifest.get("behaviours", {}).get(order.behaviour)
-    if entry is None:
-        raise TrainingRefused(f'The environment has no behaviour "{order.behaviour}".')
-    path = order.environment.folder / str(entry.get("config", f"{order.behaviour}.yaml"))
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise TrainingRefused(f"The environment's configuration {path.name} is missing.") from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where else ""
-        raise TrainingRefused(f"The environment's configuration {path.name} is not valid YAML{line}.") from error
-    if not isinstance(content, dict):
-        raise TrainingRefused(f"The environment's configuration {path.name} does not contain `behaviors:`.")
-    return content
 
 
 def job_yaml(order: TrainingOrder, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from node.trainers.base import Cause, Evidence, TrainingOrder, TrainingRefused
+from node.trainers.base import Evidence, TrainingOrder, TrainingRefused
+from node.trainers.explanations import Rules, explain_error, explain_exit
 
-SIGKILL_CODE = 128 + 9
-
-# Type of the error (or ""), pattern in its message, sentence before the environment was connected, another for after
-# that (or ""), whose fault. {1} in a sentence is the pattern's first group.
-RULES: tuple[tuple[str, str, str, str, Cause], ...] = (
+RULES: Rules = (
     ("UnityTimeOutException", "",
      "The environment started but did not connect to the trainer in time.",
      "The environment stopped answering in the middle of the training.", "user"),
@@ -38,15 +34,6 @@ RULES: tuple[tuple[str, str, str, str, Cause], ...] = (
     ("TrainerConfigError", r"behavior name (.+?) has not been specified",
      'The environment shows a behaviour "{1}" that its configuration does not have.', "", "user"),
     ("TrainerConfigError", r"(.+)", "The environment's configuration is not valid: {1}", "", "user"),
-    ("ValueError", r"(the checkpoint does not fit .*)", "The training could not be resumed: {1}.", "", "user"),
-    ("UnpicklingError", "", "The checkpoint to resume from is damaged.", "", "node"),
-    ("", r"PytorchStreamReader|invalid magic number|failed finding central directory",
-     "The checkpoint to resume from is damaged.", "", "node"),
-    ("", r"[Oo]ut of memory|OutOfMemory|MemoryError|can't allocate memory",
-     "The training ran out of memory.", "", "node"),
-    ("", r"(?:Torch not compiled with|No CUDA GPUs|Invalid device|CUDA error)",
-     "This training node cannot use the device it is set to.", "", "node"),
-    ("ModuleNotFoundError", r"No module named '(.*)'", "This training node's Python has no {1} installed.", "", "node"),
 )  # fmt: skip
 
 
@@ -59,10 +46,10 @@ def explain(order: TrainingOrder, evidence: Evidence) -> TrainingRefused | None:
     if missing:
         return missing
     if "error" in facts:
-        return _explain_error(facts["error"], connected="connected" in facts)
+        return explain_error(RULES, facts["error"], connected="connected" in facts)
     if "finished" in facts or "interrupted" in facts:
         return None
-    return _explain_exit(evidence.exit_code)
+    return explain_exit(evidence.exit_code)
 
 
 def _missing_behaviour(order: TrainingOrder, connected: Mapping[str, Any] | None) -> TrainingRefused | None:
@@ -70,26 +57,3 @@ def _missing_behaviour(order: TrainingOrder, connected: Mapping[str, Any] | None
         return None
     shown = ", ".join(connected["behaviours"])
     return TrainingRefused(f'The environment has no agent with the behaviour "{order.behaviour}" (it has: {shown}).')
-
-
-def _explain_error(error: Mapping[str, Any], connected: bool) -> TrainingRefused:
-    kind, message = str(error.get("type", "")), str(error.get("message", ""))
-    for wanted, pattern, before, after, cause in RULES:
-        found = re.search(pattern, f"{kind}: {message}" if not wanted else message, re.DOTALL)
-        if found and wanted in ("", kind):
-            words = [_one_line(group or "") for group in found.groups()]
-            return TrainingRefused((after if connected and after else before).format("", *words), cause)
-    return TrainingRefused(f"The trainer stopped with an error: {kind}: {_one_line(message)}", "node")
-
-
-def _explain_exit(code: int) -> TrainingRefused:
-    """It said nothing at all before it ended."""
-    if code == SIGKILL_CODE:
-        return TrainingRefused("The trainer was killed by the system, most likely for want of memory.", "node")
-    if code > 128:
-        return TrainingRefused(f"The trainer crashed (signal {code - 128}).", "node")
-    return TrainingRefused(f"The trainer ended without a word (exit code {code}).", "node")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:300]

@@ -1,45 +1,18 @@
-"""What the running trainer tells the node: JSON lines to an inherited file descriptor, one fact a line.
-
-Runs in the trainer's Python. Kinds: connected, metrics, checkpoint, broken, error, interrupted, finished.
-"""
+"""ML-Agents' statistics as facts for the node: one a summary and behaviour. Runs in the trainer's Python."""
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
+
+from node.trainers.facts import Facts, finite
 
 REWARDS = ("Environment/Cumulative Reward", "Environment/Group Cumulative Reward")
 HIDDEN = ("Is Training", "Step")
 
 log = logging.getLogger(__name__)
-
-
-class Facts:
-    """The writing end. Never raises: a training goes on when nobody listens any more."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        self.descriptor = descriptor
-        if descriptor is not None:
-            os.set_inheritable(descriptor, False)  # the environment has no business with it
-
-    def tell(self, kind: str, **fields: Any) -> None:
-        if self.descriptor is None:
-            return
-        line = json.dumps({"kind": kind, **fields}, default=str).encode() + b"\n"
-        try:
-            while line:
-                line = line[os.write(self.descriptor, line) :]
-        except OSError as error:
-            log.warning("The node no longer listens: %s", error)
-            self.descriptor = None
-
-    def tell_error(self, error: BaseException) -> None:
-        self.tell("error", type=type(error).__name__, message=str(error)[:2000])
 
 
 class StatsToFacts:
@@ -81,7 +54,3 @@ def summary(value: Any) -> dict[str, float]:
     """`mean` is the value as the statistic's own aggregation has it (a sum stays a sum)."""
     aggregated = getattr(value, "aggregated_value", value.mean)
     return {"mean": float(aggregated), "std": float(value.std), "num": int(value.num)}
-
-
-def finite(statistic: Mapping[str, float]) -> bool:
-    return all(math.isfinite(number) for number in statistic.values())

@@ -7,44 +7,12 @@ from __future__ import annotations
 
 import functools
 import importlib
-import signal
 from collections.abc import Callable
 from typing import Any
 
-from node.trainers.mlagents_facts import Facts, StatsToFacts
-
-PATIENCE_S = 5.0  # how long a stop waits for the end of the current step before it interrupts
-
-
-class StopRequest:
-    """SIGINT and SIGTERM both mean: stop, save, export. Taken between two steps if one ends soon."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.stepping = False
-
-    def listen(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-        signal.signal(signal.SIGALRM, self._interrupt)
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self.asked:
-            return  # a second signal must not disturb the saving
-        self.asked = True
-        if not self.stepping:
-            raise KeyboardInterrupt
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S)
-
-    def _interrupt(self, number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    def take(self) -> None:
-        """Called between two steps."""
-        self.stepping = True
-        if self.asked:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise KeyboardInterrupt
+from node.trainers.facts import Facts
+from node.trainers.mlagents_facts import StatsToFacts
+from node.trainers.stopping import StopRequest
 
 
 def install(facts: Facts, stop: StopRequest) -> None:

@@ -11,9 +11,10 @@ import os
 import sys
 import traceback
 
+from node.trainers.facts import Facts
 from node.trainers.mlagents_cures import cure_messages, cure_numpy, cure_torch
-from node.trainers.mlagents_facts import Facts
-from node.trainers.mlagents_hooks import StopRequest, install
+from node.trainers.mlagents_hooks import install
+from node.trainers.stopping import StopRequest
 
 
 def main() -> int:

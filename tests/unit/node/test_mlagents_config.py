@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from node.trainers.base import EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
+from node.trainers.configuration import behaviour_yaml
 from node.trainers.mlagents import MLAgentsTrainer
-from node.trainers.mlagents_config import behaviour_yaml, job_yaml
+from node.trainers.mlagents_config import job_yaml
 
 CONTENT: dict[str, Any] = {
     "behaviors": {

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from node.trainers.facts import Facts
 from node.trainers.mlagents_cures import serialized_descriptor
-from node.trainers.mlagents_facts import Facts, StatsToFacts
+from node.trainers.mlagents_facts import StatsToFacts
 
 REWARD = "Environment/Cumulative Reward"
 
