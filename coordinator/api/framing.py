@@ -4,8 +4,11 @@ simple-websocket sends with `socket.send`, which under gevent writes only what f
 rest as unsent; the rest would be lost and the stream corrupted. `WholeWrites` stands in for the socket.
 """
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,14 +32,33 @@ class WholeWrites:
         """Writes all of `data`. A client that takes nothing for `seconds` is cut off: half a frame can't be mended."""
         with self._lock:
             try:
-                with gevent.Timeout(self._seconds, TimeoutError("The client reads too slowly.")):
-                    self._sock.sendall(data, flags)
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[self._send_some(rest, flags) :]
             except BaseException:
                 self._shut()
                 raise
         return len(data)
 
     sendall = send
+
+    def _send_some(self, data: memoryview, flags: int) -> int:
+        """What fits the socket's buffer, once something does. Raises TimeoutError when the client takes nothing.
+
+        The kernel reports room only when a third of its buffer is free, which a slow client may need minutes for: what
+        counts is whether the client has acknowledged anything.
+        """
+        waiting = self._unacknowledged()
+        while True:
+            with gevent.Timeout(self._seconds, False):
+                return int(self._sock.send(data, flags))
+            before, waiting = waiting, self._unacknowledged()
+            if waiting >= before:
+                raise TimeoutError(f"The client took no data for {self._seconds:g} s.")
+
+    def _unacknowledged(self) -> int:
+        """Bytes in the kernel that the client has not acknowledged."""
+        return int.from_bytes(fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def close(self) -> None:
         """Says good-bye and reads to the end, for a while, what the client has still to say.

@@ -79,11 +79,6 @@ def read_of(pid: int, name: str) -> bytes:
     return b""
 
 
-def is_trainer(command: bytes) -> bool:
-    """Not its shim, whose arguments end with the trainer's."""
-    return b"mlagents_launcher" in command and b"shim.py" not in command
-
-
 def run(order: TrainingOrder, workspace: Path, **options: Any) -> tuple[Ending, list[Fact]]:
     facts: list[Fact] = []
     options = {"on_fact": facts.append, "stop": threading.Event(), "machine": MACHINE, **options}
@@ -229,10 +224,11 @@ def test_children_of_an_environment_and_secrets_do_not_survive(order: TrainingOr
     def kill_the_trainer(fact: Fact) -> None:
         if fact.get("phase") == "RUNNING":
             seen.extend(programs("1234"))
-            started = descendants(os.getpid())
+            (pidfile,) = tmp_path.glob("*.pid")
+            started = descendants(json.loads(pidfile.read_text())["pid"])
+            assert started
             assert not [pid for pid in started if b"NODE_TOKEN" in read_of(pid, "environ")]
-            trainer = next(pid for pid in started if is_trainer(read_of(pid, "cmdline")))  # before its workers
-            os.kill(trainer, signal.SIGKILL)
+            os.kill(started[0], signal.SIGKILL)  # the trainer, older than its workers
 
     ending, _ = run(
         replace(order, environment=broken(tmp_path / "build", "leaves-a-child")),

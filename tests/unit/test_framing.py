@@ -73,6 +73,18 @@ def test_a_client_whose_buffer_is_full_to_the_last_byte_is_cut_off_too() -> None
     assert line.read_all() == b"\0" * filled
 
 
+def test_who_needs_longer_than_the_limit_but_reads_all_the_time_is_served() -> None:
+    line = Line(seconds=1.0)
+    sender = gevent.spawn(line.writer.send, BIG[:100_000])
+    read = b""
+    with gevent.Timeout(30):
+        while len(read) < 100_000:
+            gevent.sleep(0.05)  # 2 kB each: 2.5 s in all
+            read += line.far.recv(2_000)
+    assert sender.get(timeout=5) == 100_000
+    assert read == BIG[:100_000]
+
+
 def test_who_reads_slowly_but_reads_is_served(line: Line) -> None:
     line.fill()
     sender = gevent.spawn(line.writer.send, b"at last")
