@@ -54,6 +54,14 @@ class Central:
         if answer.status_code != 200:
             raise Away(f"S3 did not take {name}: status {answer.status_code}")
 
+    def build_link(self, build_id: str) -> str:
+        """A fresh link to a build of a job that this node holds. Raises Away or Refused."""
+        return str(self._post(f"/builds/{build_id}/link", {})["url"])
+
+    def build_checked(self, build_id: str, error: str | None, seconds: float, found: dict[str, Any]) -> None:
+        """What this node found when it first ran a build: `error` None, it passed. Raises Away or Refused."""
+        self._post(f"/builds/{build_id}/check", {"error": error, "seconds": seconds, "found": found})
+
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = requests.post(self._url + path, json=body, headers=self._headers,

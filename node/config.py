@@ -25,6 +25,7 @@ class Config:
     node_name: str = setting(socket.gethostname(), "this node's name; two nodes never share one")
     node_slots: int = setting(1, "trainings at the same time")
     node_data_dir: str = setting(".data/node", "folder for the trainings' files")
+    node_builds_max_mb: int = setting(20_480, "room for builds of the environment store, in MB")
     environments_dir: str = setting("environments", "folder of the environment builds")
     trainer_python: str = setting(sys.executable, "the Python that has ML-Agents")
     trainer_device: str = setting("cpu", "where PyTorch computes: cpu, cuda or cuda:0")
@@ -49,3 +50,8 @@ class Config:
     def attempts_dir(self) -> Path:
         """One folder per attempt that has not been handed in."""
         return Path(self.node_data_dir).resolve() / "attempts"
+
+    @property
+    def builds_dir(self) -> Path:
+        """The builds of the environment store that this node has fetched."""
+        return Path(self.node_data_dir).resolve() / "builds"

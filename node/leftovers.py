@@ -12,6 +12,7 @@ from wire.codec import NotAMessage
 from wire.facts import Outcome
 from wire.names import TASK_OUTCOME, attempt_of
 
+from .builds import cache_of
 from .config import Config
 from .report import EventSender, Reporter, Spool
 from .shim import kill_leftover
@@ -23,6 +24,7 @@ RESTARTED = "The training node was restarted during the training."
 
 def clear(celery: Celery, config: Config) -> None:
     """Kills what still runs, then hands in every attempt that was not handed in. Waits for a broker that is away."""
+    cache_of(config).clear_leftovers()
     config.attempts_dir.mkdir(parents=True, exist_ok=True)
     for workspace in all_in(config.attempts_dir):
         if workspace.open():  # otherwise another process of this node is at work in it

@@ -17,8 +17,9 @@ from wire.uploads import Upload
 from . import builds, ports, uploads
 from .central import Away, Central, Refused, download
 from .config import Config
+from .fetch import Stopped
 from .lease import Stop
-from .trainers.base import Ending, Machine, TrainingOrder, TrainingRefused
+from .trainers.base import Ending, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
 from .training import train
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,14 @@ def run_attempt(
     """Trains and uploads. Never raises for a training that fails: the outcome says so. `facts_sent` is left at 0."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with _stopped_by_sigterm(stop):
-            ending = _train(config, spec, folder, stop, say)
+        with _stopped_by_sigterm(stop), builds.provide(config, spec, central, folder, stop) as build:
+            ending = _train(config, spec, build, folder, stop, say)
             return _hand_over(central, spec, ending, stop)
+    except Stopped:
+        return _hand_over(central, spec, Ending("stopped"), stop)
     except TrainingRefused as refused:
-        return _failed(spec, str(refused))
+        status = "interrupted" if refused.cause == "node" else "failed"  # another node may do better
+        return replace(_failed(spec, str(refused)), status=status, log_tail=refused.log_tail)
     except (Away, Refused) as error:
         return replace(_failed(spec, f"The node could not go on: {error}"), status="interrupted")
     except Exception as error:
@@ -46,8 +50,7 @@ def run_attempt(
         return _failed(spec, f"The training node failed: {type(error).__name__}: {error}")
 
 
-def _train(config: Config, spec: JobSpec, folder: Path, stop: Stop, say: Say) -> Ending:
-    build = builds.provide(config, spec)
+def _train(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path, stop: Stop, say: Say) -> Ending:
     resume_from = _fetch(spec.checkpoint_url, spec.checkpoint_sha256, folder / "resume.pt", stop)
     initialize_from = _fetch(spec.initialize_url, spec.initialize_sha256, folder / "initialize.pt", stop)
     machine = Machine(config.trainer_python, config.environ, config.trainer_threads, config.connect_seconds)

@@ -51,6 +51,13 @@ def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
     return jsonify(url=parts(current_app).storage.upload_link(staging_key(run_id, attempt, wanted.name)))
 
 
+@blueprint.post("/builds/<uuid:build_id>/link")
+def build_link(build_id: UUID) -> ResponseReturnValue:
+    """A fresh link to a build that the node is fetching: the one of its claim does not last."""
+    build = queries.build_held_by(auth.node_id(), build_id)
+    return jsonify(url=parts(current_app).storage.download_link(build.key))
+
+
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """The nodes there are."""

@@ -25,6 +25,7 @@ class EnvironmentBuild:
 
     folder: Path
     manifest: Mapping[str, Any]
+    sha256: str | None = None  # of the archive that it came in; None for a build of ENVIRONMENTS_DIR
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,10 @@ class Ending:
 class TrainingRefused(Exception):
     """The order cannot be trained at all; the message is the sentence for the game developer."""
 
-    def __init__(self, sentence: str, cause: Cause = "user") -> None:
+    def __init__(self, sentence: str, cause: Cause = "user", log_tail: str = "") -> None:
         super().__init__(sentence)
         self.cause: Cause = cause
+        self.log_tail = log_tail
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""A node that trains in a build of the store asks for a fresh link to it; nobody else gets one."""
+
+from uuid import UUID, uuid4
+
+import pytest
+import requests
+from flask import Flask
+from sqlalchemy import select, update
+
+from coordinator.extensions import db
+from coordinator.models import Build, Job, User
+from coordinator.parts import parts
+from tests.conftest import Template
+from tests.jobs import URL, Client, bearer, body
+from tests.played_node import PlayedNode
+from wire.names import NODE_API, build_key
+
+Headers = dict[str, str]
+
+
+@pytest.fixture
+def build_id(app: Flask) -> UUID:
+    """A build in the store."""
+    made = uuid4()
+    with app.app_context():
+        owner = db.session.scalars(select(User.id).where(User.name == "owner")).one()
+        db.session.add(Build(id=made, env_id="maze", version="1", owner_id=owner, state="READY", sha256="0" * 64,
+                             size=5, key=build_key(made)))  # fmt: skip
+        db.session.commit()
+        storage = parts(app).storage
+        storage.s3.put_object(Bucket=storage.bucket, Key=build_key(made), Body=b"build")
+    return made
+
+
+@pytest.fixture
+def run_id(app: Flask, client: Client, owner: Headers, build_id: UUID) -> str:
+    """A job that trains in it."""
+    made = str(client.post(URL, json=body(), headers=owner).json["run_id"])
+    with app.app_context():
+        db.session.execute(update(Job).where(Job.run_id == UUID(made)).values(build_id=build_id))
+        db.session.commit()
+    return made
+
+
+def test_a_node_that_trains_in_a_build_gets_a_fresh_link(played: PlayedNode, run_id: str, build_id: UUID) -> None:
+    played.claim(run_id)
+    answer = played.post(f"/builds/{build_id}/link", {})
+    assert answer.status_code == 200
+    assert requests.get(answer.json["url"], timeout=10).content == b"build"
+    rest = requests.get(answer.json["url"], headers={"Range": "bytes=3-"}, timeout=10)
+    assert (rest.headers["Content-Range"], rest.content) == ("bytes 3-4/5", b"ld")  # some servers say 200 to it
+
+
+def test_a_node_gets_no_link_before_its_claim_and_none_after_the_end(
+    played: PlayedNode, run_id: str, build_id: UUID
+) -> None:
+    assert played.post(f"/builds/{build_id}/link", {}).status_code == 409
+    played.train(run_id)
+    refusal = played.post(f"/builds/{build_id}/link", {})
+    assert refusal.status_code == 409
+    assert refusal.json["detail"] == f"You hold no attempt of a job that trains in build {build_id}."
+
+
+def test_nobody_else_gets_a_link(
+    played: PlayedNode, client: Client, owner: Headers, template: Template, run_id: str, build_id: UUID
+) -> None:
+    played.claim(run_id)
+    address = f"{NODE_API}/builds/{build_id}/link"
+    assert client.post(address, json={}, headers=bearer(template.other_node)).status_code == 409
+    assert client.post(address, json={}, headers=owner).status_code == 401
+    assert client.post(address, json={}).status_code == 401
+    assert client.post(f"{NODE_API}/builds/not-an-id/link", json={}, headers=owner).status_code == 404
+    assert played.post(f"/builds/{uuid4()}/link", {}).status_code == 409
