@@ -101,6 +101,9 @@ def _run(module: str, order: TrainingOrder, config: Config, workspace: Path, sto
     machine = Machine(config.trainer_python, config.environ, 1, config.connect_seconds)
     command = Command((machine.trainer_python, "-m", module, "asked.json"), trainer_environ(machine), workspace)
     _ask(order, machine, workspace / "asked.json")
+    mark = uuid4().hex
+    announce(workspace_of(config.attempts_dir, task_id(spec.run_id, spec.attempt)).folder, spec, mark,
+             config.coordinator_url, is_check=True)  # fmt: skip
     pidfile = config.attempts_dir / f"{order.run_id}.{order.attempt}.pid"  # where a killed node's next start looks
     pidfile.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + START_S + 3 * machine.connect_timeout_s

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from wire.names import BRIDGE_PATH
 from wire.variables import read_settings, setting
 
 
@@ -30,6 +31,10 @@ class Config:
     trainer_python: str = setting(sys.executable, "the Python that has ML-Agents")
     trainer_device: str = setting("cpu", "where PyTorch computes: cpu, cuda or cuda:0")
     trainer_threads: int = setting(1, "threads of PyTorch; the same number gives the same training again")
+    bridge_address: str = setting(
+        "127.0.0.1:8000", "where environments connect to be told their job; old builds know no other"
+    )
+    bridge_max_message_mb: float = setting(8.0, "largest message of an environment, in MB")
     connect_seconds: int = setting(60, "how long an environment may take to connect to its trainer")
     grace_seconds: float = setting(30.0, "how long a trainer that is told to stop may take to save")
 
@@ -42,9 +47,17 @@ class Config:
         return cls(**values)
 
     @property
+    def bridge_listen(self) -> tuple[str, int]:
+        """The bridge's host and port. Raises BadConfiguration."""
+        host, _, port = self.bridge_address.rpartition(":")
+        if not host or not port.isdecimal() or int(port) not in range(1, 65536):
+            raise BadConfiguration(f"BRIDGE_ADDRESS must be an address and a port, not {self.bridge_address!r}.")
+        return host, int(port)
+
+    @property
     def environ(self) -> Mapping[str, str]:
-        """This process's environment; trainers get what is harmless of it."""
-        return os.environ
+        """This process's environment, and where the bridge is; trainers get what is harmless of it."""
+        return {**os.environ, "TRAIN_BRIDGE_URL": f"ws://{self.bridge_address}{BRIDGE_PATH}"}
 
     @property
     def attempts_dir(self) -> Path:

@@ -26,8 +26,8 @@ PIPE_SIZE = 1_048_576  # room for hundreds of facts while the node is busy; the 
 class Process:
     """Use as a context manager; leaving the block kills whatever still runs, however it is left."""
 
-    def __init__(self, command: Command, log: Path, pidfile: Path, run_id: str, attempt: int) -> None:
-        self.mark = uuid.uuid4().hex
+    def __init__(self, command: Command, log: Path, pidfile: Path, run_id: str, attempt: int, mark: str = "") -> None:
+        self.mark = mark or uuid.uuid4().hex
         self.cwd = command.cwd
         self.drained = False
         self._rest = b""

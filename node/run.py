@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Outcome
 from wire.jobs import JobSpec
 from wire.uploads import Upload
 
 from . import builds, ports, uploads
+from .bridge.attempts import announce
 from .central import Away, Central, Refused, download
 from .config import Config
 from .fetch import Stopped
@@ -53,6 +54,8 @@ def run_attempt(
 def _train(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path, stop: Stop, say: Say) -> Ending:
     resume_from = _fetch(spec.checkpoint_url, spec.checkpoint_sha256, folder / "resume.pt", stop)
     initialize_from = _fetch(spec.initialize_url, spec.initialize_sha256, folder / "initialize.pt", stop)
+    mark = uuid4().hex
+    announce(folder.parent, spec, mark, config.coordinator_url)
     machine = Machine(config.trainer_python, config.environ, config.trainer_threads, config.connect_seconds)
     with ports.hold_base_port(spec.num_envs) as base_port:
         order = TrainingOrder(
@@ -63,7 +66,7 @@ def _train(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path,
             memory_bytes=spec.memory_mb * 2**20 if spec.memory_mb else None,
         )  # fmt: skip
         return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
-                     pidfiles=config.attempts_dir)  # fmt: skip
+                     pidfiles=config.attempts_dir, mark=mark)  # fmt: skip
 
 
 def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path | None:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MARK = "TRAINING_MARK"  # every process of a training carries this variable, whatever session it moved to
@@ -153,6 +153,15 @@ def marked(mark: str) -> list[int]:
     """All living processes that were started with that mark, except this one."""
     wanted = f"{MARK}={mark}".encode()
     return [pid for pid in _pids() if pid != os.getpid() and wanted in _environ(pid).split(b"\0")]
+
+
+def marks() -> Iterator[tuple[int, str]]:
+    """Every living process of any training, and its mark."""
+    prefix = f"{MARK}=".encode()
+    for pid in _pids():
+        for variable in _environ(pid).split(b"\0"):
+            if variable.startswith(prefix):
+                yield pid, variable[len(prefix) :].decode("ascii", "replace")
 
 
 def _pids() -> Iterable[int]:

@@ -14,6 +14,7 @@ from celery.worker import state
 
 from wire.names import TRAIN_QUEUE
 
+from .bridge.keeper import Keeper
 from .central import Away, Central, Refused
 from .config import Config
 from .leftovers import clear
@@ -27,6 +28,15 @@ def connect(celery: Celery, config: Config) -> None:
     """Connects everything to the worker that is about to start."""
     signals.task_received.connect(stop_when_full, weak=False)
     celery.steps["consumer"].add(ResumeWhenFree)
+    bridge = Keeper(config)
+
+    @signals.worker_init.connect(weak=False)
+    def begin(**_: Any) -> None:
+        bridge.start()
+
+    @signals.worker_shutdown.connect(weak=False)
+    def end(**_: Any) -> None:
+        bridge.stop()
 
     @signals.worker_ready.connect(weak=False)
     def ready(**_: Any) -> None:

@@ -23,8 +23,9 @@ def train(
     grace_s: float = 30.0,
     on_checkpoint: OnCheckpoint | None = None,
     pidfiles: Path | None = None,
+    mark: str = "",
 ) -> Ending:
-    """Train to the end, in a workspace of this attempt's own (created if missing).
+    """Train to the end, in a workspace of this attempt's own (created if missing). Its processes carry `mark`.
 
     `on_fact` gets phases and metrics in this thread; `on_checkpoint` gets (checkpoint file, step) for each periodic
     checkpoint, complete and unchanging until five more have come. `stop` is looked at several times a second.
@@ -37,7 +38,7 @@ def train(
         kind = load_trainer(trainer)
         command = kind.prepare(order, workspace, machine)
         pidfile.parent.mkdir(parents=True, exist_ok=True)
-        process = Process(command, workspace / "trainer.log", pidfile, order.run_id, order.attempt)
+        process = Process(command, workspace / "trainer.log", pidfile, order.run_id, order.attempt, mark)
     except TrainingRefused as refused:
         return Ending("failed", str(refused), refused.cause)
     except OSError as error:

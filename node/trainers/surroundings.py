@@ -13,7 +13,8 @@ NAME = re.compile(r"\w[\w .+-]{0,127}")
 PROJECT = Path(__file__).resolve().parents[2]
 
 # What the trainer and the environment build get of the node's variables. Tokens and addresses are not among them.
-HARMLESS = {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "DISPLAY", "LD_LIBRARY_PATH", "SSL_CERT_FILE"}
+HARMLESS = {"PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "DISPLAY", "LD_LIBRARY_PATH", "SSL_CERT_FILE",
+            "TRAIN_BRIDGE_URL"}  # fmt: skip
 HARMLESS_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "XDG_", "OMP_", "MKL_", "KMP_")
 
 
