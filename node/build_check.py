@@ -7,10 +7,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from wire.jobs import JobSpec
 
 from . import ports
+from .bridge.attempts import announce
 from .central import Away, Central, Refused
 from .config import Config
 from .fetch import StopFlag, Stopped
@@ -82,8 +84,10 @@ def look_at(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path
     began = time.monotonic()
     workspace = folder / "check"
     workspace.mkdir(parents=True, exist_ok=True)
+    mark = uuid4().hex
+    announce(folder.parent, spec, mark, config.coordinator_url, is_check=True)
     with ports.hold_base_port() as port:
-        fact = _run(module, _order(spec, build, port), config, workspace, stop)
+        fact = _run(module, _order(spec, build, port), config, workspace, stop, mark)
     seconds = round(time.monotonic() - began, 3)
     error = None if fact.get("error") is None else str(fact["error"])
     if error and fact.get("cause") == "node":
@@ -96,18 +100,17 @@ def _order(spec: JobSpec, build: EnvironmentBuild, port: int) -> TrainingOrder:
     return TrainingOrder(spec.run_id, spec.attempt, spec.behaviour, build, 1, areas, spec.seed, port)
 
 
-def _run(module: str, order: TrainingOrder, config: Config, workspace: Path, stop: StopFlag) -> dict[str, Any]:
+def _run(
+    module: str, order: TrainingOrder, config: Config, workspace: Path, stop: StopFlag, mark: str
+) -> dict[str, Any]:
     """The fact that the check tells, or what is to be said where it tells none."""
     machine = Machine(config.trainer_python, config.environ, 1, config.connect_seconds)
     command = Command((machine.trainer_python, "-m", module, "asked.json"), trainer_environ(machine), workspace)
     _ask(order, machine, workspace / "asked.json")
-    mark = uuid4().hex
-    announce(workspace_of(config.attempts_dir, task_id(spec.run_id, spec.attempt)).folder, spec, mark,
-             config.coordinator_url, is_check=True)  # fmt: skip
     pidfile = config.attempts_dir / f"{order.run_id}.{order.attempt}.pid"  # where a killed node's next start looks
     pidfile.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + START_S + 3 * machine.connect_timeout_s
-    with Process(command, workspace / "check.log", pidfile, order.run_id, order.attempt) as process:
+    with Process(command, workspace / "check.log", pidfile, order.run_id, order.attempt, mark) as process:
         while process.exit_code is None or not process.drained:
             for fact in process.facts(POLL_S):
                 if fact["kind"] == "checked":
