@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol, cast
 
 TRAINERS = {
     "mlagents": "node.trainers.mlagents:MLAgentsTrainer",
+    "sb3": "node.trainers.sb3:SB3Trainer",
 }
 
 Status = Literal["succeeded", "failed", "stopped"]

@@ -35,7 +35,9 @@ class Facts:
             self.descriptor = None
 
     def tell_error(self, error: BaseException) -> None:
-        self.tell("error", type=type(error).__name__, message=str(error)[:2000])
+        """`cause` is told by an error that knows whose fault it is (TrainingRefused)."""
+        cause = {"cause": error.cause} if hasattr(error, "cause") else {}
+        self.tell("error", type=type(error).__name__, message=str(error)[:2000], **cause)
 
 
 def finite(statistic: Mapping[str, float]) -> bool:

@@ -37,3 +37,8 @@ class StopRequest:
         if self.asked:
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise KeyboardInterrupt
+
+    def close(self) -> None:
+        """From here on nothing interrupts: what there is is being saved."""
+        self.asked = True
+        signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,0 +1,119 @@
+"""Trains with Stable-Baselines3 in the trainer's Python: `python -m node.trainers.sb3_launcher ORDER_FILE`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import stable_baselines3
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from node.trainers.base import TrainingRefused
+from node.trainers.explanations import one_line
+from node.trainers.gym_launch import main
+from node.trainers.gym_session import Session
+from node.trainers.gym_world import is_image
+from node.trainers.sb3_learner import SB3Learner
+from wire.sb3 import ALGORITHMS, resolve
+
+ACTIVATIONS = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+SMALLEST_IMAGE = 36  # that Stable-Baselines3's convolutions can take
+SEEDS = 2**31
+
+
+class Progress(BaseCallback):
+    """Tells the session of every step of all environments."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def _on_step(self) -> bool:
+        self.session.progress(self.num_timesteps)
+        return True
+
+
+def train(session: Session) -> None:
+    """From the session's step to its max_steps; ends with the rollout in which they are reached."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        entry = resolve(session.entry, {})
+    except ValueError as error:
+        raise TrainingRefused(f"The trainer's configuration is not valid: {error}") from error
+    state, resumed = session.checkpoint()
+    seed = (session.seed + (state["step"] if state and resumed else 0)) % SEEDS  # not the same episodes once more
+    algorithm = make(session, entry, seed)
+    learner = SB3Learner(algorithm)
+    step = 0
+    if state:
+        step = learner.resume(state) if resumed else learner.initialize(state)
+    if resumed and hasattr(algorithm, "learning_starts"):
+        _fill_again(algorithm, step)
+    session.begin(learner, step, configuration(algorithm, entry))
+    ahead = session.max_steps - step
+    if ahead > 0:
+        algorithm.learn(ahead, callback=Progress(session), log_interval=None, reset_num_timesteps=False)
+
+
+def make(session: Session, entry: Mapping[str, Any], seed: int) -> Any:
+    """The algorithm over its environments. Raises TrainingRefused where they do not go together."""
+    environments = DummyVecEnv([session.environment for _ in range(session.num_of_areas)])
+    options = dict(entry["hyperparameters"])
+    schedule = options.pop("learning_rate_schedule", "constant")
+    kind = getattr(stable_baselines3, entry["algorithm"])
+    rate = options.pop("learning_rate", None)
+    try:
+        algorithm = kind(
+            _policy(entry, environments.observation_space), environments, seed=seed, device=session.order["device"],
+            policy_kwargs=_network(entry), verbose=0, **options, **({"learning_rate": rate} if rate else {}),
+        )  # fmt: skip
+    except (AssertionError, ValueError) as error:
+        raise TrainingRefused(
+            f"{entry['algorithm']} cannot train in this environment with these options: {one_line(str(error))}"
+        ) from error
+    if schedule == "linear":
+        first = algorithm.lr_schedule(1.0)
+        algorithm.lr_schedule = lambda ahead: first * ahead
+    algorithm.set_logger(Logger(folder=None, output_formats=[]))
+    return algorithm
+
+
+def configuration(algorithm: Any, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry with every default that Stable-Baselines3 has for what it does not say."""
+    found = {name: getattr(algorithm, name, None) for name in ALGORITHMS[entry["algorithm"]]}
+    plain = {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
+    return {
+        **entry,
+        "policy": type(algorithm.policy).__name__,
+        "hyperparameters": {**plain, **entry["hyperparameters"]},
+    }
+
+
+def _policy(entry: Mapping[str, Any], space: Any) -> str:
+    large = is_image(space) and sorted(space.shape)[-2] >= SMALLEST_IMAGE
+    return str(entry.get("policy") or ("CnnPolicy" if large else "MlpPolicy"))
+
+
+def _network(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Only what is said: the rest is the algorithm's own choice."""
+    settings, options = entry["network_settings"], {}
+    if "hidden_units" in settings or "num_layers" in settings:
+        options["net_arch"] = [int(settings.get("hidden_units", 64))] * int(settings.get("num_layers", 2))
+    if "activation" in settings:
+        options["activation_fn"] = ACTIVATIONS[settings["activation"]]
+    return options
+
+
+def _fill_again(algorithm: Any, step: int) -> None:
+    """What was experienced is not in a checkpoint: gather as much as at the start, but act as has been learned."""
+    sample = algorithm._sample_action
+    algorithm._sample_action = lambda learning_starts, *rest: sample(0, *rest)
+    algorithm.learning_starts += step
+
+
+if __name__ == "__main__":
+    sys.exit(main(train))
