@@ -8,6 +8,10 @@ from wire.codec import decode
 
 from .errors import BadConfiguration, BadRequest
 
+TRAINERS = {"unity": "mlagents", "gymnasium": "sb3"}
+"""Which trainer trains in an environment of that kind."""
+DEFAULT_KIND = "unity"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -29,6 +33,12 @@ class Environment:
     env_id: str
     areas: Limits
     behaviours: dict[str, Limits]
+    kind: str = DEFAULT_KIND
+
+    @property
+    def trainer(self) -> str:
+        """What trains in it, as nodes call it."""
+        return TRAINERS[self.kind]
 
 
 class Catalogue:
@@ -49,6 +59,10 @@ class Catalogue:
         environment.behaviours[behaviour].check("nn_model_config.steps", steps)
         environment.areas.check("env_config.num_of_areas", num_of_areas)
 
+    def trainer(self, env_id: str) -> str:
+        """Of an environment that there is."""
+        return self.environments[env_id].trainer
+
 
 def _load(path: Path) -> Environment:
     try:
@@ -56,7 +70,10 @@ def _load(path: Path) -> Environment:
         behaviours = {name: _limits(it["steps"]) for name, it in manifest["behaviours"].items()}
         if manifest["env_id"] != path.parent.name:
             raise ValueError(f"its env_id {manifest['env_id']!r} is not its folder's name, where nodes look for it")
-        return Environment(str(manifest["env_id"]), _limits(manifest["areas"]), behaviours)
+        kind = manifest.get("kind", DEFAULT_KIND)
+        if kind not in TRAINERS:
+            raise ValueError(f"its kind is {kind!r}, not {' or '.join(TRAINERS)}")
+        return Environment(str(manifest["env_id"]), _limits(manifest["areas"]), behaviours, kind)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadConfiguration(f"{path} is not an environment's manifest: {error!r}.") from error
 

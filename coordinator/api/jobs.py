@@ -1,5 +1,6 @@
 """REST for games: submit, list, show, delete and cancel training jobs. Success is exactly 200."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ def submit() -> ResponseReturnValue:
     request = wanted.request()
     catalogue = parts(current_app).catalogue
     catalogue.check(request.env_id, request.behaviour, request.steps, request.num_of_areas)
+    request = replace(request, trainer=catalogue.trainer(request.env_id))
     if wanted.run_id is None:
         return _job(jobs.submit(owner.id, request), owner)
     return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)

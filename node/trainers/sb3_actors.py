@@ -58,8 +58,8 @@ class _Clipped(torch.nn.Module):
         super().__init__()
         self.features, self.body, self.head = _body_of(policy)
         low, high = (torch.as_tensor(it, dtype=torch.float32).reshape(-1) for it in (space.low, space.high))
-        self.middle = torch.nn.Parameter((low + high) / 2, requires_grad=False)
-        self.half = torch.nn.Parameter((high - low) / 2, requires_grad=False)
+        self.centre = torch.nn.Parameter((low + high) / 2, requires_grad=False)
+        self.spread = torch.nn.Parameter((high - low) / 2, requires_grad=False)
         self.log_std = policy.log_std
 
     def forward(self, observation: Any) -> tuple[Any, Any]:
@@ -68,7 +68,7 @@ class _Clipped(torch.nn.Module):
         return self._told(mean), self._told(sampled)
 
     def _told(self, action: Any) -> Any:
-        return torch.clamp((action - self.middle) / self.half, -1.0, 1.0)
+        return torch.clamp((action - self.centre) / self.spread, -1.0, 1.0)
 
 
 class _Squashed(torch.nn.Module):
