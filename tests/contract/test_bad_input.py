@@ -22,8 +22,8 @@ def assert_says(answer: Any, status: int, *words: str) -> None:
 
 
 @pytest.mark.parametrize(("changes", "words"), [
-    ({"env_config__env_id": "1"}, ["There is no environment '1'. Available: reach1d."]),
-    ({"env_config__env_id": "../reach1d"}, ["There is no environment '../reach1d'. Available: reach1d."]),
+    ({"env_config__env_id": "1"}, ["There is no environment '1'. Available: cartpole, reach1d."]),
+    ({"env_config__env_id": "../reach1d"}, ["There is no environment '../reach1d'. Available: cartpole, reach1d."]),
     ({"nn_model_config__behavior_name": "RobotWave"}, ["has no behaviour 'RobotWave'. Its behaviours: Reach1D."]),
     ({"nn_model_config__behavior_name": "Reach1D; rm -rf /"}, ["Its behaviours: Reach1D."]),
     ({"nn_model_config__steps": 999}, [f"{STEPS} must be between 1000 and 1000000, not 999."]),
