@@ -28,6 +28,7 @@ class Bridge:
         self._url = url or os.environ.get("TRAIN_BRIDGE_URL") or URL
         self._words: queue.Queue[str | None] = queue.Queue(WAITING)
         self.is_open = False
+        self.job: dict[str, Any] = {}
         self._decided = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bridge", daemon=True)
         self._thread.start()
@@ -60,8 +61,8 @@ class Bridge:
 
         options = {"open_timeout": PATIENCE_SECONDS, "ping_interval": None, "compression": None, "proxy": None}
         with connect(self._url, **options) as line:
-            job = json.loads(line.recv())["train_job"]
-            print(f"Reach1D: the bridge has told run {job['run_id']}")
+            self.job = json.loads(line.recv())["train_job"]
+            print(f"Reach1D: the bridge has told run {self.job['run_id']}")
             line.send("Instance: Start Training")
             self.is_open = True
             self._decided.set()
@@ -97,8 +98,10 @@ class Reporter:
         self.bridge.say({"msg_id": ON_EPISODE_BEGIN})
 
     def _say(self, agent: Agent) -> None:
+        if not self.bridge.is_open:
+            return
         self.bridge.say({
-            "msg_id": ACTIONS, "stepCount": agent.steps, "episodeCount": self.episodes, "goal": agent.goal,
+            "msg_id": ACTIONS, "agent_id": self.bridge.job["env_config"]["agent_id"], "stepCount": agent.steps, "episodeCount": self.episodes, "goal": agent.goal,
             "agentPose": {"x": agent.position}, "actionsBuffer": self._steps, "padding": self.padding,
         })  # fmt: skip
         self._steps = []

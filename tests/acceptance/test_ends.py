@@ -99,7 +99,7 @@ def test_a_cancelled_training_stops_and_keeps_what_it_has_learned(platform: Plat
     assert run.ask("POST", "/cancel")["cancel_requested"] is True
     viewer = run.viewer.finish()
     assert viewer.statuses[-1] == "FAILED"  # the nearest of the six words that games know
-    assert viewer.messages[-1]["state"] == "CANCELLED"
+    assert viewer.told[-1]["state"] == "CANCELLED"
     assert viewer.binaries == []
     assert run.processes() == []
     assert run.ask()["state"] == "CANCELLED"

@@ -80,8 +80,8 @@ def test_the_model_comes_last_as_one_binary_message_and_then_the_server_says_goo
 def test_the_sequence_has_no_gap_for_anybody(training: Training) -> None:
     whole = training.game.seqs
     assert whole == list(range(1, len(whole) + 1))
-    assert training.late.messages == training.game.messages
-    assert training.leaver.messages + training.resumed.messages == training.game.messages
+    assert training.late.told == training.game.told
+    assert training.leaver.told + training.resumed.told == training.game.told
 
 
 def test_everybody_who_stayed_gets_the_same_model(training: Training) -> None:
@@ -90,7 +90,7 @@ def test_everybody_who_stayed_gets_the_same_model(training: Training) -> None:
 
 def test_a_game_that_comes_after_the_end_gets_it_all(training: Training, platform: Platform) -> None:
     afterwards = Viewer(platform.socket_url, {"run_id": training.run_id}).finish()
-    assert afterwards.messages == training.game.messages
+    assert afterwards.told == training.game.told
     assert afterwards.binaries == [training.model]
     assert afterwards.close_code == 1000
 

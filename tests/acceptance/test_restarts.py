@@ -20,7 +20,7 @@ class Steadfast:
 
     @property
     def messages(self) -> list[dict[str, object]]:
-        return [message for viewer in self.viewers for message in viewer.messages]
+        return [message for viewer in self.viewers for message in viewer.told]
 
     def come_back(self) -> None:
         """After the server is there again."""
@@ -56,7 +56,7 @@ def test_a_training_outlives_every_restart_around_it(platform: Platform, stack: 
     assert stack.rabbitmq
     stack.rabbitmq.kill()
     stack.rabbitmq.start()
-    seen = len(game.viewers[-1].messages)
+    seen = len(game.viewers[-1].told)
     game.viewers[-1].wait_for(seen + 1)
 
     assert stack.postgres

@@ -26,6 +26,8 @@ class Viewer(threading.Thread):
         self.socket.send(json.dumps(hello))
         self.leave_after = leave_after
         self.messages: list[dict[str, Any]] = []
+        self.texts: list[bytes] = []
+        """The same as they came."""
         self.binaries: list[bytes] = []
         self.order: list[str] = []
         self.close_code: int | None = None
@@ -34,7 +36,7 @@ class Viewer(threading.Thread):
 
     def run(self) -> None:
         try:
-            while self.leave_after is None or len(self.messages) < self.leave_after:
+            while self.leave_after is None or len(self.told) < self.leave_after:
                 kind, data = self.socket.recv_data()
                 with self.has_come:
                     self._take(kind, data)
@@ -51,6 +53,7 @@ class Viewer(threading.Thread):
     def _take(self, kind: int, data: bytes) -> None:
         if kind == websocket.ABNF.OPCODE_TEXT:
             self.messages.append(json.loads(data))
+            self.texts.append(bytes(data))
             self.order.append("text")
         elif kind == websocket.ABNF.OPCODE_BINARY:
             self.binaries.append(bytes(data))
@@ -59,10 +62,10 @@ class Viewer(threading.Thread):
             self.close_code = struct.unpack("!H", data[:2])[0] if len(data) > 1 else 1005
 
     def wait_for(self, count: int) -> None:
-        """Until so many messages have come."""
+        """Until so many numbered messages have come."""
         with self.has_come:
-            assert self.has_come.wait_for(lambda: len(self.messages) >= count or not self.is_alive(), SECONDS)
-        assert len(self.messages) >= count, f"The socket ended with {self.close_code} after {self.messages[-1:]}."
+            assert self.has_come.wait_for(lambda: len(self.told) >= count or not self.is_alive(), SECONDS)
+        assert len(self.told) >= count, f"The socket ended with {self.close_code} after {self.messages[-1:]}."
 
     def finish(self) -> "Viewer":
         """Until the server has said good-bye."""
@@ -71,8 +74,18 @@ class Viewer(threading.Thread):
         return self
 
     @property
+    def told(self) -> list[dict[str, Any]]:
+        """The messages with a number: all but what the environment itself has said, and errors."""
+        return [message for message in list(self.messages) if "seq" in message]
+
+    @property
+    def states(self) -> list[bytes]:
+        """What the environment has said, byte for byte."""
+        return [text for message, text in zip(self.messages, self.texts, strict=True) if message["msg_id"] in (1, 4)]
+
+    @property
     def seqs(self) -> list[int]:
-        return [message["seq"] for message in self.messages]
+        return [message["seq"] for message in self.told]
 
     @property
     def statuses(self) -> list[str]:
