@@ -101,7 +101,8 @@ class Reporter:
         if not self.bridge.is_open:
             return
         self.bridge.say({
-            "msg_id": ACTIONS, "agent_id": self.bridge.job["env_config"]["agent_id"], "stepCount": agent.steps, "episodeCount": self.episodes, "goal": agent.goal,
+            "msg_id": ACTIONS, "agent_id": self.bridge.job["env_config"]["agent_id"], "stepCount": agent.steps,
+            "episodeCount": self.episodes, "goal": agent.goal,
             "agentPose": {"x": agent.position}, "actionsBuffer": self._steps, "padding": self.padding,
         })  # fmt: skip
         self._steps = []
