@@ -23,6 +23,7 @@ from .trainers.surroundings import trainer_environ
 log = logging.getLogger(__name__)
 CHECKS = {
     "unity": "node.environment_check",
+    "gymnasium": "node.trainers.gym_check",
 }
 """Kind of environment to the module that tries one, in the trainer's Python: `python -m MODULE ASKED_JSON_FILE`.
 

@@ -57,8 +57,10 @@ class Session:
         self.checkpoints = Checkpoints(facts, self.behaviour, self.results / self.behaviour)
 
     def environment(self) -> Watched:
-        """One more environment. Raises TrainingRefused."""
-        return Watched(self.world.make(), self.summaries.episode, self.clock)
+        """One more environment. Raises TrainingRefused where there is none that can be trained."""
+        made = self.world.make()
+        self.world.check(made)
+        return Watched(made, self.summaries.episode, self.clock)
 
     def checkpoint(self) -> tuple[dict[str, Any] | None, bool]:
         """The state to begin with, if any, and whether to go on at its step. Raises TrainingRefused."""

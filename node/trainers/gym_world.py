@@ -25,21 +25,19 @@ class World:
         _register(environment)
 
     def make(self) -> Any:
-        """One more environment. Raises TrainingRefused where there is none, or none that can be trained."""
+        """One more environment. Raises TrainingRefused where there is none."""
         try:
-            made = gymnasium.make(self.gym_id)
+            return gymnasium.make(self.gym_id)
         except gymnasium.error.Error as error:
             raise TrainingRefused(
                 f'There is no Gymnasium environment "{self.gym_id}": {one_line(str(error))}'
             ) from error
         except (Exception, SystemExit) as error:
             raise TrainingRefused(f'The environment "{self.gym_id}" cannot be made: {words(error)}.') from error
-        self.check(made)
-        return made
 
     def check(self, made: Any) -> None:
         """Raises TrainingRefused unless the spaces can be trained and are those that the manifest promises."""
-        found = {"observation_shapes": [observed(made.observation_space)], "actions": acted(made.action_space)}
+        found = described(made)
         shapes, actions = self.promised["observation_shapes"], self.promised["actions"]
         if shapes is not None and list(map(list, shapes)) != found["observation_shapes"]:
             raise TrainingRefused(
@@ -54,6 +52,7 @@ def _register(environment: Mapping[str, Any]) -> None:
     if not environment["module"]:
         return
     sys.path.insert(0, environment["folder"])
+    sys.dont_write_bytecode = True  # a build stays as it came
     try:
         importlib.import_module(environment["module"])
     except (Exception, SystemExit) as error:
@@ -62,11 +61,15 @@ def _register(environment: Mapping[str, Any]) -> None:
         ) from error
 
 
+def described(made: Any) -> dict[str, Any]:
+    """A behaviour in the manifest's words. Raises TrainingRefused for spaces that cannot be trained."""
+    return {"observation_shapes": [observed(made.observation_space)], "actions": acted(made.action_space)}
+
+
 def is_image(space: Any) -> bool:
-    """Bytes with rows, columns and 1, 3 or 4 channels; the network gets channels first, as Unity sends them."""
-    return bool(
-        space.dtype == numpy.uint8 and len(space.shape) == 3 and min(space.shape[0], space.shape[-1]) in (1, 3, 4)
-    )
+    """Bytes from 0 to 255 in three dimensions, of which the smallest, the channels, is the first or the last."""
+    is_bytes = space.dtype == numpy.uint8 and len(space.shape) == 3
+    return bool(is_bytes and (space.low == 0).all() and (space.high == 255).all())
 
 
 def observed(space: Any) -> list[int]:
@@ -77,8 +80,8 @@ def observed(space: Any) -> list[int]:
             "they must be one Box, a vector or an image."
         )
     shape = [int(size) for size in space.shape]
-    last = shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4)
-    return [shape[2], shape[0], shape[1]] if is_image(space) and last else shape
+    is_last = is_image(space) and shape[0] != min(shape)
+    return [shape[2], shape[0], shape[1]] if is_last else shape
 
 
 def acted(space: Any) -> dict[str, Any]:
