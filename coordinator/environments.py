@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wire import trainers
 from wire.codec import decode
 
 from .errors import BadConfiguration, BadRequest
 
-TRAINERS = {"unity": "mlagents", "gymnasium": "sb3"}
+TRAINERS = {its.kind: name for name, its in trainers.TRAINERS.items()}
 """Which trainer trains in an environment of that kind."""
-DEFAULT_KIND = "unity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Environment:
     env_id: str
     areas: Limits
     behaviours: dict[str, Limits]
-    kind: str = DEFAULT_KIND
+    kind: str = trainers.DEFAULT_KIND
 
     @property
     def trainer(self) -> str:
@@ -70,7 +70,7 @@ def _load(path: Path) -> Environment:
         behaviours = {name: _limits(it["steps"]) for name, it in manifest["behaviours"].items()}
         if manifest["env_id"] != path.parent.name:
             raise ValueError(f"its env_id {manifest['env_id']!r} is not its folder's name, where nodes look for it")
-        kind = manifest.get("kind", DEFAULT_KIND)
+        kind = manifest.get("kind", trainers.DEFAULT_KIND)
         if kind not in TRAINERS:
             raise ValueError(f"its kind is {kind!r}, not {' or '.join(TRAINERS)}")
         return Environment(str(manifest["env_id"]), _limits(manifest["areas"]), behaviours, kind)

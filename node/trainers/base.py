@@ -11,10 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
-TRAINERS = {
-    "mlagents": "node.trainers.mlagents:MLAgentsTrainer",
-    "sb3": "node.trainers.sb3:SB3Trainer",
-}
+from wire.trainers import TRAINERS as TRAINERS
 
 Status = Literal["succeeded", "failed", "stopped"]
 Cause = Literal["user", "node"]  # user: another attempt would fail the same way; node: another attempt may succeed
@@ -126,5 +123,5 @@ def load_trainer(name: str) -> Trainer:
     """The trainer of that name. Raises TrainingRefused for a name that is not registered."""
     if name not in TRAINERS:
         raise TrainingRefused(f'There is no trainer "{name}"; there is {", ".join(sorted(TRAINERS))}.')
-    module, attribute = TRAINERS[name].split(":")
+    module, attribute = TRAINERS[name].implementation.split(":")
     return cast(Trainer, getattr(import_module(module), attribute)())

@@ -20,9 +20,9 @@ from coordinator.api.auth import Owner
 from coordinator.app import create_app
 from coordinator.config import Config
 from coordinator.lifecycle import TRANSITIONS, JobState
-from node.trainers.base import TRAINERS
 from wire.codec import decode
 from wire.settings import SETTINGS, WORKER_CONTROL
+from wire.trainers import TRAINERS
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
