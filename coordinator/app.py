@@ -61,7 +61,7 @@ ENGINE_OPTIONS = {
 
 
 def _build(app: Flask, config: Config) -> None:
-    hub = Hub(config.socket_backlog)
+    hub = Hub(config.socket_backlog, config.socket_states_kb * 1024)
 
     def newest(run_ids: list[UUID]) -> dict[UUID, int]:
         with app.app_context():

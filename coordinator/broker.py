@@ -33,6 +33,7 @@ EVENT_QUEUE = Queue(
     # quorum: events outlive a restart of the broker; one active consumer: two recorders must not mix up their order
     queue_arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
 )
+STATE_EXCHANGE = Exchange(names.STATE_EXCHANGE, type="topic", durable=True)
 FANOUT_EXCHANGE = Exchange(names.FANOUT_EXCHANGE, type="fanout", durable=True)
 
 

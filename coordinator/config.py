@@ -41,6 +41,9 @@ class Config:
     hello_seconds: float = setting(10.0, "how long a WebSocket may wait before it says which run it wants")
     socket_write_seconds: float = setting(10.0, "a WebSocket that takes no data for so long is cut off")
     socket_backlog: int = setting(1_000, "messages kept in memory for one WebSocket before it reads from PostgreSQL")
+    socket_states_kb: int = setting(
+        4_096, "kB of a build's messages kept in memory for one WebSocket before the oldest are dropped"
+    )
     sweep_seconds: float = setting(5.0, "how often the recorder looks for what is stuck")
     flower_port: int = setting(5555, "port of Flower")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))

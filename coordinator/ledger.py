@@ -29,6 +29,7 @@ class Told:
     seq: int
     final: bool
     frame: str
+    attempt: int = 0
 
 
 def lock(run_id: UUID) -> Job | None:
@@ -56,7 +57,7 @@ def tell_status(job: Job, state: JobState) -> Told:
     """Stores the STATUS event of a locked job under its next number."""
     job.last_seq += 1
     frame = messages.status(job.run_id, job.last_seq, job.attempt, state, job.error)
-    told = Told(job.run_id, job.last_seq, state.is_final, frame)
+    told = Told(job.run_id, job.last_seq, state.is_final, frame, job.attempt)
     store([told])
     return told
 

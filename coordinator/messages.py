@@ -8,7 +8,7 @@ from wire.codec import encode
 from .lifecycle import JobState
 
 METRICS, ACTIONS, STATUS = 0, 1, 2
-ERROR = 10  # numbers from 10 up are ours: games ignore those they do not know
+ERROR, LOG, SKIPPED = 10, 11, 12  # numbers from 10 up are ours: games ignore those they do not know
 
 
 def status(run_id: UUID, seq: int, attempt: int, state: JobState, error: str | None) -> str:
@@ -26,6 +26,11 @@ def metrics(seq: int, attempt: int, body: dict[str, Any]) -> str | None:
         "msg_id": METRICS, "behaviour": body["behaviour"], "step": body["step"], "time_elapsed": body["time_elapsed"],
         "mean_reward": body["mean_reward"], "std_reward": body["std_reward"] or 0.0, "seq": seq, "attempt": attempt,
     })  # fmt: skip
+
+
+def skipped(count: int) -> str:
+    """So many messages of the build are missing here, since the game took them too slowly."""
+    return encode({"msg_id": SKIPPED, "count": count})
 
 
 def error(detail: str) -> str:

@@ -19,6 +19,7 @@ class Watched:
     run_id: UUID
     replay_from: int
     last_seq: int
+    attempt: int
     state: JobState
 
 
@@ -41,7 +42,7 @@ def watched(run_id: UUID, owner_id: UUID | None) -> Watched:
     job = db.session.get(Job, run_id, populate_existing=True)
     if job is None or job.deleted_at is not None or (owner_id is not None and job.owner_id != owner_id):
         raise NotFound(f"There is no run {run_id} among your jobs.")
-    return Watched(run_id, job.replay_from, job.last_seq, JobState(job.state))
+    return Watched(run_id, job.replay_from, job.last_seq, job.attempt, JobState(job.state))
 
 
 def events_after(run_id: UUID, seq: int, most: int = 500) -> list[tuple[int, bool, str]]:

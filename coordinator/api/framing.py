@@ -20,6 +20,8 @@ from simple_websocket import ConnectionClosed, Server
 from wsproto.events import BytesMessage
 
 CHUNK, MOST_UNREAD = 65_536, 4 * 1024 * 1024
+MOST_UNSENT = 128 * 1024
+"""What the kernel keeps for a slow client beyond what is on its way; with its usual megabytes what is live comes late."""
 
 
 class WholeWrites:
@@ -98,8 +100,19 @@ class WholeWritesMiddleware:
             environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
             if sock := environ.get("gunicorn.socket"):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT)
                 environ["gunicorn.socket"] = WholeWrites(sock, self._seconds)
         return self._app(environ, start_response)
+
+
+def send_text(ws: Server, frame: str | bytes) -> None:
+    """One text message; bytes are a whole frame, made once for all sockets."""
+    if isinstance(frame, str):
+        ws.send(frame)
+    elif ws.connected:
+        ws.sock.send(frame)
+    else:
+        raise ConnectionClosed(ws.close_reason, ws.close_message)
 
 
 def send_binary(ws: Server, chunks: Iterator[bytes]) -> None:

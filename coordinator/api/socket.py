@@ -17,7 +17,7 @@ from ..live.hub import Item, Subscription
 from ..live.stream import follow
 from ..parts import Parts, parts
 from .answers import AWAY, DATABASE_AWAY
-from .framing import ignore_what_comes, send_binary, wait_for_farewell
+from .framing import ignore_what_comes, send_binary, send_text, wait_for_farewell
 from .schemas import Hello, parse
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def client_stream(ws: Server) -> None:
         watched = queries.watched(hello.run_id, _owner(hello, its))
         after = _begin(hello, watched)
         ignore_what_comes(ws)
-        _serve(ws, its, hello.run_id, after)
+        _serve(ws, its, watched, after)
     except Unavailable as error:
         _refuse(ws, error, TRY_AGAIN)
     except CoordinatorError as error:
@@ -91,8 +91,9 @@ def _owner(hello: Hello, its: Parts) -> UUID | None:
     return caller.user_id
 
 
-def _serve(ws: Server, its: Parts, run_id: UUID, after: int) -> None:
-    subscription = its.hub.subscribe(run_id)
+def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int) -> None:
+    run_id = watched.run_id
+    subscription = its.hub.subscribe(run_id, watched.attempt)
     try:
         is_complete = _send_events(ws, its, subscription, after)
     finally:
@@ -112,10 +113,11 @@ def _send_events(ws: Server, its: Parts, subscription: Subscription, after: int)
     """Sends events until the last one of the run; False where the process is to stop before that."""
     ended = _has_ended(subscription.run_id, after)
     for items in follow(subscription, after, lambda seq: _read(subscription.run_id, seq), LOOK_AROUND_SECONDS):
-        for seq, _, frame in items:
-            ws.send(frame)
-            subscription.cursor = seq
-        ended = items[-1][1] if items else ended
+        for seq, final, frame in items:
+            send_text(ws, frame)
+            ended = final if seq else ended
+            if final and _has_ended(subscription.run_id, seq):
+                return True  # what a build still says is of no interest any more
         if ended and _has_ended(subscription.run_id, subscription.cursor):
             return True
         if its.hub.draining:
@@ -127,7 +129,7 @@ def _send_events(ws: Server, its: Parts, subscription: Subscription, after: int)
 
 def _read(run_id: UUID, seq: int) -> list[Item]:
     try:
-        return queries.events_after(run_id, seq)
+        return [*queries.events_after(run_id, seq)]
     finally:
         db.session.remove()  # no socket keeps a connection to the database while it waits
 

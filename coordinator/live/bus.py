@@ -39,12 +39,13 @@ class Publisher:
 
     def publish(self, told: Iterable[Told]) -> None:
         """Sends events on their way, all in one message."""
-        events = [[str(t.run_id), t.seq, t.final, t.frame] for t in told]
-        if not events:
+        told = list(told)
+        if not told:
             return
         self._start()
+        events = [[str(t.run_id), t.seq, t.final, t.frame] for t in told]
         try:
-            self._queue.put_nowait({"events": events})
+            self._queue.put_nowait({"events": events, "attempts": {str(t.run_id): t.attempt for t in told}})
         except queue.Full:
             log.warning("The fanout is %s messages behind; web processes will read from PostgreSQL.", BACKLOG)
 
@@ -92,7 +93,10 @@ class Listener(ConsumerMixin):
 
     def _receive(self, message: Any) -> None:
         try:
-            for run_id, some in groupby(decode(message.body)["events"], key=lambda event: str(event[0])):
+            body = decode(message.body)
+            for run_id, attempt in body.get("attempts", {}).items():
+                self._hub.note_attempt(UUID(run_id), int(attempt))
+            for run_id, some in groupby(body["events"], key=lambda event: str(event[0])):
                 self._hub.publish(UUID(run_id), [(int(seq), bool(final), str(frame)) for _, seq, final, frame in some])
-        except (NotAMessage, KeyError, ValueError, TypeError) as error:
+        except (NotAMessage, KeyError, ValueError, TypeError, AttributeError) as error:
             log.warning("A message on the fanout could not be read: %s", error)

@@ -1,81 +1,75 @@
-"""Spreads events to the sockets of one process. Pure: no network, no database, nothing that waits but `take`.
+"""Spreads what comes of jobs to the sockets of one process. Pure: no network, no database; only `take` waits.
 
-Each subscription has a bounded queue. At the bound it forgets the queue and is told that it is behind: its socket then
-reads from PostgreSQL at its own pace, so one slow reader costs a bound of memory and delays nobody.
+Each subscription has bounded queues, so one slow reader costs a bound of memory and delays nobody.
 """
 
-import threading
-from collections import deque
+from collections.abc import Callable
 from uuid import UUID
 
-Item = tuple[int, bool, str]
-"""(seq, final, frame)"""
+from .subscription import Item, Subscription
+
+__all__ = ["Hub", "Item", "Subscription"]
 
 
-class Subscription:
-    """One socket's queue of events of one job."""
+class _Watched:
+    """A job that somebody watches: who, and its newest attempt as far as this process knows."""
 
-    def __init__(self, run_id: UUID, limit: int) -> None:
-        self.run_id = run_id
-        self.cursor = 0
-        """The number of the newest event its socket has sent; kept by the socket."""
-        self._items: deque[Item] = deque()
-        self._limit = limit
-        self._behind = False
-        self._wake = threading.Event()
+    __slots__ = ("attempt", "subscriptions")
 
-    def offer(self, items: list[Item]) -> None:
-        """Queues events, or notes that there were too many."""
-        if len(self._items) + len(items) > self._limit:
-            self.fall_behind()
-        elif not self._behind:
-            self._items.extend(items)
-            self._wake.set()
-
-    def fall_behind(self) -> None:
-        """Something may have been missed: what is queued is of no use any more."""
-        self._items.clear()
-        self._behind = True
-        self._wake.set()
-
-    def take(self, timeout: float) -> list[Item] | None:
-        """What has come, after waiting for it up to `timeout` seconds; None when the record must be read instead."""
-        self._wake.wait(timeout)
-        self._wake.clear()
-        if self._behind:
-            self._behind = False
-            return None
-        items = list(self._items)
-        self._items.clear()
-        return items
+    def __init__(self) -> None:
+        self.subscriptions: set[Subscription] = set()
+        self.attempt = 0
 
 
 class Hub:
     """The subscriptions of a process, by job."""
 
-    def __init__(self, limit: int = 1_000) -> None:
-        self._limit = limit
-        self._subscriptions: dict[UUID, set[Subscription]] = {}
+    def __init__(self, limit: int = 1_000, most_bytes: int = 4 * 1024 * 1024) -> None:
+        self._limit, self._most_bytes = limit, most_bytes
+        self._jobs: dict[UUID, _Watched] = {}
         self.draining = False
         """Set when the process is to stop: sockets say good-bye."""
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the set of watched jobs has changed."""
 
-    def subscribe(self, run_id: UUID) -> Subscription:
-        """From now on every event of the job is offered."""
-        subscription = Subscription(run_id, self._limit)
-        self._subscriptions.setdefault(run_id, set()).add(subscription)
+    def subscribe(self, run_id: UUID, attempt: int = 0) -> Subscription:
+        """From now on everything of the job is offered; nothing that is passed on comes of an earlier attempt."""
+        subscription = Subscription(run_id, self._limit, self._most_bytes)
+        is_first = run_id not in self._jobs
+        self._jobs.setdefault(run_id, _Watched()).subscriptions.add(subscription)
+        self.note_attempt(run_id, attempt)
+        if is_first:
+            self.on_change()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """The last one of a job leaves nothing behind."""
-        rest = self._subscriptions.get(subscription.run_id, set())
-        rest.discard(subscription)
-        if not rest:
-            self._subscriptions.pop(subscription.run_id, None)
+        job = self._jobs.get(subscription.run_id)
+        if job is None:
+            return
+        job.subscriptions.discard(subscription)
+        if not job.subscriptions:
+            del self._jobs[subscription.run_id]
+            self.on_change()
 
     def publish(self, run_id: UUID, items: list[Item]) -> None:
         """Offers events of a job to those who watch it."""
-        for subscription in self._subscriptions.get(run_id, ()):
+        for subscription in self._of(run_id):
             subscription.offer(items)
+
+    def pass_on(self, run_id: UUID, attempt: int, frame: bytes) -> None:
+        """Offers a frame that is not stored. What comes of an attempt before the newest is dropped."""
+        if run_id in self._jobs and self.note_attempt(run_id, attempt) == attempt:
+            for subscription in self._of(run_id):
+                subscription.pass_on(frame)
+
+    def note_attempt(self, run_id: UUID, attempt: int) -> int:
+        """The newest attempt of a watched job that this process has heard of, this one included."""
+        job = self._jobs.get(run_id)
+        if job is None:
+            return attempt
+        job.attempt = max(job.attempt, attempt)
+        return job.attempt
 
     def everybody_is_behind(self) -> None:
         """The connection to the broker was away: anything may have been missed."""
@@ -85,7 +79,7 @@ class Hub:
     def check(self, newest: dict[UUID, int]) -> None:
         """Compares with the newest number of each job in the record: a lost hint is found here."""
         for subscription in self._all():
-            if subscription.cursor < newest.get(subscription.run_id, 0):
+            if subscription.newest < newest.get(subscription.run_id, 0):
                 subscription.fall_behind()
 
     def drain(self) -> None:
@@ -95,7 +89,15 @@ class Hub:
 
     def watched(self) -> list[UUID]:
         """The jobs that somebody watches."""
-        return list(self._subscriptions)
+        return list(self._jobs)
+
+    def is_watched(self, run_id: UUID) -> bool:
+        """Whether anybody watches the job."""
+        return run_id in self._jobs
+
+    def _of(self, run_id: UUID) -> list[Subscription]:
+        job = self._jobs.get(run_id)
+        return list(job.subscriptions) if job else []
 
     def _all(self) -> list[Subscription]:
-        return [subscription for some in self._subscriptions.values() for subscription in some]
+        return [subscription for job in list(self._jobs.values()) for subscription in job.subscriptions]

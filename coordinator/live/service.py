@@ -7,6 +7,7 @@ from uuid import UUID
 
 from .bus import Listener
 from .hub import Hub
+from .states import StateListener
 
 log = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
@@ -25,6 +26,7 @@ class Live:
     def start(self) -> None:
         """From now on the hub is fed."""
         threading.Thread(target=self._listen, name="fanout-listener", daemon=True).start()
+        threading.Thread(target=self._listen_to_states, name="states-listener", daemon=True).start()
         threading.Thread(target=self._check, name="fanout-check", daemon=True).start()
 
     def stop(self) -> None:
@@ -39,6 +41,9 @@ class Live:
             except Exception as error:  # not the broker's absence, which the listener waits out by itself
                 log.exception("The fanout's listener starts again: %s", error)
                 self._stopped.wait(1)
+
+    def _listen_to_states(self) -> None:
+        StateListener(self._broker_url, self.hub).run(self._stopped)
 
     def _check(self) -> None:
         while not self._stopped.wait(CHECK_SECONDS):

@@ -1,8 +1,11 @@
-"""The events of a job in order, each once, for one socket: first the record, then live. Pure but for its `read`."""
+"""The events of a job in order, each once, for one socket: first the record, then live. Pure but for its `read`.
+
+What is only passed on stands between the events as it came; it is in no record.
+"""
 
 from collections.abc import Callable, Iterator
 
-from .hub import Item, Subscription
+from .subscription import PASSED_ON, Item, Subscription
 
 Read = Callable[[int], list[Item]]
 """The next page of the record after a number."""
@@ -18,14 +21,15 @@ def follow(subscription: Subscription, after: int, read: Read, wait_seconds: flo
     yield []
     while True:
         items = subscription.take(wait_seconds)
-        fresh = None if items is None else [item for item in items if item[0] > subscription.cursor]
-        if fresh is None or _has_gap(fresh, subscription.cursor):
+        events = None if items is None else [item for item in items if item[0] > subscription.cursor]
+        if items is None or events is None or _has_gap(events, subscription.cursor):
             yield from _catch_up(subscription, read)
-            yield []
+            yield [item for item in items or () if item[0] == PASSED_ON]
         else:
-            if fresh:
-                subscription.cursor = fresh[-1][0]
-            yield fresh
+            newest = subscription.cursor
+            if events:
+                subscription.cursor = events[-1][0]
+            yield [item for item in items if item[0] > newest or item[0] == PASSED_ON]
 
 
 def _catch_up(subscription: Subscription, read: Read) -> Iterator[list[Item]]:

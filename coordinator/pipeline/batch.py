@@ -103,7 +103,7 @@ def _tell(it: _Open, fact: Fact) -> None:
         frame = messages.metrics(it.last_seq + 1, it.attempt, fact.body)
     if frame is not None:
         it.last_seq += 1
-        it.told.append(Told(it.run_id, it.last_seq, False, frame))
+        it.told.append(Told(it.run_id, it.last_seq, False, frame, it.attempt))
 
 
 # One statement for all tables: each further one would cost a round trip and a plan per batch
