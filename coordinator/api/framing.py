@@ -21,7 +21,7 @@ from wsproto.events import BytesMessage
 
 CHUNK, MOST_UNREAD = 65_536, 4 * 1024 * 1024
 MOST_UNSENT = 128 * 1024
-"""What the kernel keeps for a slow client beyond what is on its way; with its usual megabytes what is live comes late."""
+"""What the kernel keeps for a slow client beyond what is on its way; its usual megabytes would make live late."""
 
 
 class WholeWrites:
