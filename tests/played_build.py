@@ -1,18 +1,19 @@
 """Environment builds that are small programs: they carry a training's mark, connect to the bridge, say what they must.
 
 Run as a program: `python -m tests.played_build URL`. Its standard input is a script, a JSON list a line:
-["send", text, times, seconds between], ["bytes", size], ["big", size], ["raw", text], ["close"]. It prints what the
-bridge says, a JSON object a line.
+["send", text, times, seconds between], ["bytes", size], ["big", size], ["raw", text], ["close"], ["listen"]. It prints
+what it has done and what the bridge says, a JSON object a line.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from typing import Any, Self
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from node.shim import MARK
@@ -40,6 +41,14 @@ class PlayedBuild:
         line = self.process.stdout.readline()
         return json.loads(line) if line else None
 
+    def farewell(self) -> Any:
+        """How the bridge has ended the connection."""
+        self.do("listen")
+        while (said := self.heard()) is not None:
+            if "code" in said:
+                return said
+        raise AssertionError("The build has ended, the connection had not.")
+
     def start(self) -> Self:
         """Connected, told its job, and ready."""
         assert json.loads(self.heard()["text"])["msg_id"] == "3"
@@ -57,16 +66,16 @@ class PlayedBuild:
 
 
 def main(url: str) -> None:
-    """Plays the script."""
+    """Plays the script, for a minute at most."""
+    signal.alarm(60)
     try:
         with connect(url, max_size=None, ping_interval=None, compression=None, proxy=None) as socket:
             tell({"text": socket.recv()})
             for line in sys.stdin:
                 perform(socket, *json.loads(line))
-            socket.recv()
     except ConnectionClosed as closed:
         tell({"code": closed.rcvd and closed.rcvd.code, "reason": closed.rcvd and closed.rcvd.reason})
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, InvalidStatus) as error:
         tell({"error": str(error)})
 
 
@@ -74,6 +83,8 @@ def perform(socket: Any, command: str, what: Any = None, times: int = 1, pause: 
     """One line of the script. `%d` in a text becomes the number of the repetition."""
     if command == "close":
         socket.close()
+    elif command == "listen":
+        socket.recv()
     elif command == "send":
         for number in range(times):
             socket.send(what.replace("%d", str(number)))
