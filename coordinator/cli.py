@@ -50,7 +50,7 @@ def recorder() -> None:
     """Record what training nodes report, send what waits in the outbox, and look after what is stuck."""
     app, its = current_app._get_current_object(), parts(current_app)  # type: ignore[attr-defined]
     celery = broker.make_celery(its.config.broker_url, "recorder")
-    steps.connect(its.storage, its.publisher, its.config.max_attempts)
+    steps.connect(its.storage, its.publisher, its.config)
     its.storage.ensure_bucket()
     consumer = Recorder(app, celery)
     sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds)

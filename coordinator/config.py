@@ -44,6 +44,8 @@ class Config:
     socket_states_kb: int = setting(
         4_096, "kB of a build's messages kept in memory for one WebSocket before the oldest are dropped"
     )
+    checkpoints_kept: int = setting(5, "newest checkpoints kept of a job, beside the last one of each attempt")
+    max_file_mb: int = setting(2_048, "largest file that a training may hand in, in MB; at most 5000")
     sweep_seconds: float = setting(5.0, "how often the recorder looks for what is stuck")
     flower_port: int = setting(5555, "port of Flower")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))

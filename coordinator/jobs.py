@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text, update
 from wire.codec import encode
 from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import ledger, messages
+from . import ledger, messages, queries
 from .errors import Conflict, NotFound
 from .extensions import db
 from .ledger import Told
@@ -150,7 +150,10 @@ def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_second
         db.session.commit()
         return job, None
     lease = func.now() + timedelta(seconds=lease_seconds)
-    db.session.add(Attempt(run_id=run_id, number=number, node_id=node_id, claim=claim_id, lease_until=lease))
+    start = queries.start_step(job, number)
+    attempt = Attempt(run_id=run_id, number=number, node_id=node_id, claim=claim_id, lease_until=lease,
+                      start_step=start)  # fmt: skip
+    db.session.add(attempt)
     ledger.done(TASK_TRAIN, run_id, number)
     told = ledger.change(job, Change.CLAIMED)
     db.session.commit()

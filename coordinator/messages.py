@@ -8,7 +8,7 @@ from wire.codec import encode
 from .lifecycle import JobState
 
 METRICS, ACTIONS, STATUS = 0, 1, 2
-ERROR, LOG, SKIPPED = 10, 11, 12  # numbers from 10 up are ours: games ignore those they do not know
+ERROR, LOG, SKIPPED, CHECKPOINT = 10, 11, 12, 13  # numbers from 10 up are ours: games ignore those they do not know
 
 
 def status(run_id: UUID, seq: int, attempt: int, state: JobState, error: str | None) -> str:
@@ -31,6 +31,17 @@ def metrics(seq: int, attempt: int, body: dict[str, Any]) -> str | None:
 def skipped(count: int) -> str:
     """So many messages of the build are missing here, since the game took them too slowly."""
     return encode({"msg_id": SKIPPED, "count": count})
+
+
+def summary(row: Any) -> str:
+    """METRICS as kept for later: a summary, as a row of the table, without its place in the stream."""
+    return encode({"msg_id": METRICS, "behaviour": row.behaviour, "step": row.step, "time_elapsed": row.time_elapsed,
+                   "mean_reward": row.mean_reward, "std_reward": row.std_reward or 0.0})  # fmt: skip
+
+
+def checkpoint(seq: int, attempt: int, step: int) -> str:
+    """A checkpoint of the running training is stored: should its node be lost, the training goes on from there."""
+    return encode({"msg_id": CHECKPOINT, "step": step, "seq": seq, "attempt": attempt})
 
 
 def error(detail: str) -> str:

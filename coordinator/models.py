@@ -262,6 +262,15 @@ class Artifact(Base):
     created_at: Mapped[datetime] = _now()
 
 
+class DroppedObject(Base):
+    """An object in S3 that nothing needs any more. The row goes with the transaction that gives it up, so that a crash
+    leaves nothing behind: the sweeper deletes the object, and then the row."""
+
+    __tablename__ = "dropped_objects"
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    created_at: Mapped[datetime] = _now()
+
+
 class Episode(Base):
     """A recorded episode: a part of an object in S3 that holds what the build sent, byte for byte."""
 

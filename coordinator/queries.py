@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import aliased
 
 from .errors import Conflict, NotFound
 from .extensions import db
 from .lifecycle import JobState
 from .models import Artifact, Attempt, Build, Event, Job, Metric, Node
+
+NEWEST = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +64,59 @@ def newest_seqs(run_ids: list[UUID]) -> dict[UUID, int]:
 def newest_artifact(run_id: UUID, kind: str) -> Artifact | None:
     """The newest attempt's verified file of that kind."""
     wanted = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == kind)
-    newest = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
-    return db.session.scalars(wanted.order_by(*newest).limit(1)).first()
+    return db.session.scalars(wanted.order_by(*NEWEST).limit(1)).first()
 
 
-def metrics_of(run_id: UUID) -> list[Metric]:
-    """Every summary of the job, in the order it was trained."""
+def newest_checkpoint(run_id: UUID, before: int | None = None) -> Artifact | None:
+    """What the next attempt goes on from, or the one of that number. A checkpoint of an attempt whose successor began
+    at an earlier step is none: the job's history leads elsewhere since then."""
+    wanted = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == "checkpoint")
+    wanted = wanted.where(~was_trained_again(Artifact), true() if before is None else Artifact.attempt < before)
+    return db.session.scalars(wanted.order_by(*NEWEST).limit(1)).first()
+
+
+def files_of(run_id: UUID, attempt: int | None = None) -> list[Artifact]:
+    """Every file of the job, or of one attempt, oldest first."""
+    wanted = select(Artifact).where(Artifact.run_id == run_id)
+    wanted = wanted.where(true() if attempt is None else Artifact.attempt == attempt)
+    return list(db.session.scalars(wanted.order_by(Artifact.attempt, Artifact.created_at, Artifact.name)))
+
+
+def models_of(run_id: UUID) -> list[Artifact]:
+    """Every model of the job, oldest first."""
+    wanted = select(Artifact).where(Artifact.run_id == run_id, Artifact.kind == "model")
+    return list(db.session.scalars(wanted.order_by(Artifact.attempt, Artifact.name)))
+
+
+def newest_models(run_ids: list[UUID]) -> dict[UUID, Artifact]:
+    """Each job's newest model, where there is one."""
+    wanted = select(Artifact).where(Artifact.run_id.in_(run_ids), Artifact.kind == "model")
+    wanted = wanted.ext(distinct_on(Artifact.run_id)).order_by(Artifact.run_id, *NEWEST)
+    return {row.run_id: row for row in db.session.scalars(wanted)}
+
+
+def start_step(job: Job, attempt: int) -> int:
+    """Where that attempt begins: the step of its checkpoint, or 0."""
+    checkpoint = newest_checkpoint(job.run_id, attempt)
+    if checkpoint is None:
+        return 0
+    return job.steps_before if checkpoint.step is None else checkpoint.step
+
+
+def metrics_of(run_id: UUID, attempt: int | None = None) -> list[Metric]:
+    """The summaries of the job in the order it was trained, without what was trained again by a later attempt.
+
+    With `attempt`, all of that one.
+    """
     wanted = select(Metric).where(Metric.run_id == run_id).order_by(Metric.attempt, Metric.n)
+    wanted = wanted.where(~was_trained_again(Metric) if attempt is None else Metric.attempt == attempt)
     return list(db.session.scalars(wanted))
+
+
+def was_trained_again(of: type[Artifact] | type[Metric]) -> ColumnElement[bool]:
+    """Whether a later attempt began before that step."""
+    later = aliased(Attempt)
+    return exists().where(later.run_id == of.run_id, later.number > of.attempt, later.start_step < of.step)
 
 
 def attempts_of(run_id: UUID) -> list[tuple[Attempt, str]]:

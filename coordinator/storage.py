@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -80,7 +81,7 @@ class Storage:
         Raises RejectedArtifact when the upload is missing or its size or SHA-256 is not as the node said.
         """
         try:
-            self._copy(staged, final)
+            self._copy(staged, final, size)
             self._verify(final, size, sha256)
         except RejectedArtifact:
             self.delete(final)
@@ -95,6 +96,15 @@ class Storage:
         except (BotoCoreError, ClientError, OSError) as error:
             raise Unavailable(f"Storage does not answer ({_reason(error)}).") from error
 
+    def keys(self, prefix: str, older_than: timedelta) -> Iterator[str]:
+        """The keys that begin so, of objects that were written longer ago than that."""
+        before = datetime.now(UTC) - older_than
+        try:
+            for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
+                yield from (its["Key"] for its in page.get("Contents", []) if its["LastModified"] < before)
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise Unavailable(f"Storage does not answer ({_reason(error)}).") from error
+
     def ensure_bucket(self) -> None:
         """Creates the bucket where it is missing."""
         try:
@@ -102,8 +112,11 @@ class Storage:
         except ClientError:
             self.s3.create_bucket(Bucket=self.bucket)
 
-    def _copy(self, staged: str, final: str) -> None:
+    def _copy(self, staged: str, final: str, size: int) -> None:
         try:
+            found = self.s3.head_object(Bucket=self.bucket, Key=staged)["ContentLength"]
+            if found != size:
+                raise RejectedArtifact(f"The upload has {found} bytes; the node said {size}.")
             # one request, up to 5 GB: boto3's own `copy` goes in parts from 8 MB on, which not every S3 server can
             self.s3.copy_object(CopySource={"Bucket": self.bucket, "Key": staged}, Bucket=self.bucket, Key=final)
         except ClientError as error:
@@ -116,7 +129,7 @@ class Storage:
         for chunk in self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(CHUNK):
             digest.update(chunk)
             found += len(chunk)
-        if found != size:
+        if found != size:  # it was written again while it was copied
             raise RejectedArtifact(f"The upload has {found} bytes; the node said {size}.")
         if digest.hexdigest() != sha256:
             raise RejectedArtifact(f"The upload's SHA-256 is {digest.hexdigest()}; the node said {sha256}.")

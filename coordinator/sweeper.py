@@ -3,26 +3,31 @@ anywhere, any number of times: everything it does is safe to repeat."""
 
 import logging
 import threading
+import time
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 from flask import Flask
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 
 from wire.names import TASK_TRAIN
 
-from . import ledger, pulses
+from . import artifacts, ledger, pulses
 from .broker import TRAIN_QUEUE
 from .extensions import db
 from .lifecycle import ACTIVE, FINAL
-from .models import Artifact, Attempt, Job, Outbox
+from .models import Artifact, Attempt, DroppedObject, Job, Outbox
 from .pipeline.receiver import deliver
 from .pipeline.reports import AttemptLost
 from .storage import Storage
 
 log = logging.getLogger(__name__)
 RESEND_AFTER = timedelta(seconds=30)
+STAGED_GRACE = timedelta(hours=1)
+LOOK_AT_STAGING_SECONDS = 300
+BATCH = 100
 FACTS_GRACE = timedelta(minutes=5)
 
 
@@ -35,11 +40,13 @@ class Sweeper:
         self._app, self._celery, self._storage = app, celery, storage
         self._lease = timedelta(seconds=lease_seconds)
         self._every = every_seconds
+        self._staging_looked_at = float("-inf")
 
     def run(self, stop: threading.Event) -> None:
         """Sweeps until `stop`."""
         while not stop.wait(self._every):
-            for sweep in (self.end_silent_attempts, self.resend, self.finish_without_late_facts, self.purge_deleted):
+            for sweep in (self.end_silent_attempts, self.resend, self.finish_without_late_facts, self.purge_deleted,
+                          self.delete_dropped, self.clear_staging):  # fmt: skip
                 try:
                     with self._app.app_context():
                         sweep()
@@ -97,11 +104,39 @@ class Sweeper:
                 ledger.finish_if_complete(job, attempt)
         db.session.commit()
 
+    def delete_dropped(self) -> None:
+        """Objects that nothing refers to any more; of those that another job is to begin with, once it has ended."""
+        needed = exists().where(Artifact.key == DroppedObject.key)
+        needed_soon = exists().where(Job.initialize_key == DroppedObject.key, Job.state.not_in(FINAL))
+        for key in db.session.scalars(select(DroppedObject.key).where(~needed, ~needed_soon).limit(BATCH)).all():
+            self._storage.delete(key)
+            db.session.execute(delete(DroppedObject).where(DroppedObject.key == key))
+            db.session.commit()
+
+    def clear_staging(self) -> None:
+        """Uploads that nobody will take over: their attempt has ended long ago, or there never was one."""
+        if time.monotonic() < self._staging_looked_at + LOOK_AT_STAGING_SECONDS:
+            return
+        self._staging_looked_at = time.monotonic()
+        for key in self._storage.keys("staging/", STAGED_GRACE):
+            if not _is_awaited(key):
+                self._storage.delete(key)
+        db.session.commit()
+
     def purge_deleted(self) -> None:
-        """Jobs that were deleted and have ended: first their files, then their rows."""
+        """Jobs that were deleted and have ended: their rows; their files are dropped with them."""
         gone = select(Job.run_id).where(Job.deleted_at.is_not(None), Job.state.in_(FINAL)).limit(20)
         for run_id in db.session.scalars(gone).all():
-            for key in db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all():
-                self._storage.delete(key)
+            artifacts.drop(db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all())
             db.session.execute(delete(Job).where(Job.run_id == run_id))
             db.session.commit()
+
+
+def _is_awaited(key: str) -> bool:
+    """Whether the attempt that this staged file belongs to is still open."""
+    try:
+        _, run_id, number, _ = key.split("/")
+        its = (Attempt.run_id == UUID(run_id), Attempt.number == int(number))
+    except ValueError:
+        return False
+    return db.session.scalar(select(Attempt.number).where(*its, Attempt.ended_at.is_(None))) is not None

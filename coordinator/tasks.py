@@ -14,14 +14,17 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 
 from wire import names
 from wire.facts import BadFact, Outcome
+from wire.uploads import Upload
 
+from .errors import Unavailable
 from .extensions import db
 from .pipeline import record
 from .pipeline.receiver import deliver
-from .pipeline.reports import AttemptComplete, AttemptLost, OutcomeReported, Report
+from .pipeline.reports import AttemptComplete, AttemptLost, FileUploaded, OutcomeReported, Report
 
 log = logging.getLogger(__name__)
 LOST = "Its worker process died on the node."
+S3_PAUSE_SECONDS = 10
 OPTIONS: dict[str, Any] = {
     "acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False,
     "shared": False,  # of this Celery app alone: another app of the same process has another database
@@ -34,6 +37,13 @@ def register(celery: Celery, app: Flask) -> None:
     @celery.task(name=names.TASK_OUTCOME, **OPTIONS)
     def outcome(message: Any) -> None:
         _patiently(app, lambda: _outcome(message))
+
+    @celery.task(name=names.TASK_UPLOADED, bind=True, **OPTIONS)
+    def uploaded(self: Any, message: Any) -> None:
+        try:
+            _patiently(app, lambda: _uploaded(message))
+        except Unavailable as error:  # S3; the file lies in staging, and no other task than this one knows of it
+            raise self.retry(exc=error, countdown=S3_PAUSE_SECONDS, max_retries=None) from error
 
     @celery.task(name=names.TASK_LOST, **OPTIONS)
     def lost(task_id: str, run_id: str, attempt: int) -> None:
@@ -52,6 +62,16 @@ def _outcome(message: Any) -> None:
         report: Report = OutcomeReported(Outcome.from_wire(message))
     except BadFact as error:
         record.reject("outcome", str(error), str(message))
+        db.session.commit()
+        return
+    deliver(report)
+
+
+def _uploaded(message: Any) -> None:
+    try:
+        report = FileUploaded(Upload.from_wire(message))
+    except BadFact as error:
+        record.reject("uploads", str(error), str(message))
         db.session.commit()
         return
     deliver(report)

@@ -19,7 +19,7 @@ def create_worker() -> Celery:
     its = parts(app)
     celery = broker.make_celery(its.config.broker_url, "results")
     tasks.register(celery, app)
-    steps.connect(its.storage, its.publisher, its.config.max_attempts)
+    steps.connect(its.storage, its.publisher, its.config)
 
     @celeryd_init.connect(weak=False)
     def become_worker(conf: Any = None, **_: Any) -> None:

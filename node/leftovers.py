@@ -10,12 +10,16 @@ from celery import Celery
 
 from wire.codec import NotAMessage
 from wire.facts import Outcome
-from wire.names import TASK_OUTCOME, attempt_of
+from wire.names import TASK_OUTCOME, TASK_UPLOADED, attempt_of
+from wire.uploads import Upload
 
 from .builds import cache_of
+from .central import Central
 from .config import Config
+from .lease import Stop
 from .report import EventSender, Reporter, Spool
 from .shim import kill_leftover
+from .uploads import Uploads
 from .workspace import Workspace, all_in
 
 log = logging.getLogger(__name__)
@@ -26,11 +30,25 @@ def clear(celery: Celery, config: Config) -> None:
     """Kills what still runs, then hands in every attempt that was not handed in. Waits for a broker that is away."""
     cache_of(config).clear_leftovers()
     config.attempts_dir.mkdir(parents=True, exist_ok=True)
+    central = Central(config.coordinator_url, config.node_token)
     for workspace in all_in(config.attempts_dir):
         if workspace.open():  # otherwise another process of this node is at work in it
             kill_leftover(config.attempts_dir / f"{workspace.folder.name}.pid")
+            _upload(celery, central, workspace)
             _hand_in(celery, workspace)
             workspace.remove()
+
+
+def _upload(celery: Celery, central: Central, workspace: Workspace) -> None:
+    """The newest checkpoint and the recording, as far as the killed node had not come to it."""
+    run_id, attempt = attempt_of(workspace.folder.name)
+
+    def tell(upload: Upload) -> None:
+        celery.send_task(TASK_UPLOADED, args=[upload.to_wire()])
+
+    stop = Stop()
+    stop.ask(Stop.SHUTDOWN)  # once, without patience: the node is to be there for the next job
+    Uploads(central, str(run_id), attempt, workspace.folder, tell).finish(stop, None)
 
 
 def _hand_in(celery: Celery, workspace: Workspace) -> None:

@@ -5,15 +5,19 @@ Runs in the trainer's Python, loads the model as a game would, and prints the mo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
+import platform
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 OPSETS = range(7, 16)  # what Unity reads
+PACKAGES = ("mlagents", "stable_baselines3", "gymnasium", "torch", "onnx", "numpy")
 VERSION = 3  # of ML-Agents' model conventions
 
 
@@ -29,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def describe(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """sha256, size, opset, inputs and outputs (name to shape, -1 for the batch), and `error`: a sentence or None.
+    """sha256, size, opset, inputs and outputs (name to shape, -1 for the batch), observation_shapes and actions as an
+    environment's manifest has them, versions of the packages that made it, and `error`: a sentence or None.
 
     `expected` may hold observation_shapes and actions {continuous, discrete}, as in an environment's manifest.
     """
@@ -42,6 +47,7 @@ def describe(path: Path, expected: Mapping[str, Any]) -> dict[str, Any]:
         manifest["outputs"] = {item.name: shape(item) for item in session.get_outputs()}
         check_names(manifest, expected)
         check_answer(session, manifest, expected)
+        manifest["versions"] = versions()
     except Unusable as error:
         manifest["error"] = str(error)
     return manifest
@@ -74,12 +80,14 @@ def shape(item: Any) -> list[int]:
     return [size if isinstance(size, int) else -1 for size in item.shape]
 
 
-def check_names(manifest: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def check_names(manifest: dict[str, Any], expected: Mapping[str, Any]) -> None:
     """Inputs and outputs as ML-Agents names them, and of the shapes that the environment promised."""
     wanted = [list(map(int, sizes)) for sizes in expected.get("observation_shapes") or []]
-    observations = {name: sizes[1:] for name, sizes in manifest["inputs"].items() if name.startswith("obs_")}
-    if not observations or (wanted and [observations.get(f"obs_{i}") for i in range(len(observations))] != wanted):
-        raise Unusable(f"it observes {list(observations.values())}, the environment promises {wanted}")
+    names = [name for name in manifest["inputs"] if name.startswith("obs_")]
+    observed = [manifest["inputs"].get(f"obs_{i}", [])[1:] for i in range(len(names))]
+    if not names or (wanted and observed != wanted):
+        raise Unusable(f"it observes {observed}, the environment promises {wanted}")
+    manifest["observation_shapes"] = observed
     outputs = {"version_number", "memory_size"}
     for kind in action_kinds(expected):
         outputs |= {f"{kind}_actions", f"{kind}_action_output_shape", f"deterministic_{kind}_actions"}
@@ -95,7 +103,7 @@ def action_kinds(expected: Mapping[str, Any]) -> list[str]:
     return [kind for kind in ("continuous", "discrete") if actions.get(kind)]
 
 
-def check_answer(session: Any, manifest: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def check_answer(session: Any, manifest: dict[str, Any], expected: Mapping[str, Any]) -> None:
     """Feeds one zero observation (all actions allowed) and wants finite numbers of the right size."""
     numpy = importlib.import_module("numpy")
     fill = {"action_masks": 1.0}
@@ -112,11 +120,40 @@ def check_answer(session: Any, manifest: Mapping[str, Any], expected: Mapping[st
             raise Unusable(f"its {name} are not finite numbers")
     if int(answers["version_number"].flat[0]) != VERSION:
         raise Unusable(f"its version_number is {answers['version_number'].flat[0]:g}, ML-Agents' is {VERSION}")
-    for kind in action_kinds(expected):
-        promised = expected["actions"][kind]
-        size = promised if kind == "continuous" else len(promised)
-        if answers[f"deterministic_{kind}_actions"].shape[-1] != size:
-            raise Unusable(f"it has not the {size} {kind} actions that the environment promises")
+    check_actions(manifest, answers, expected)
+
+
+def check_actions(manifest: dict[str, Any], answers: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """The model says itself how many continuous actions it has, and how large the branches of its discrete ones are."""
+    continuous, discrete = sum(sizes(answers, "continuous")), sizes(answers, "discrete")
+    manifest["actions"] = {"continuous": continuous, "discrete": discrete}
+    promised = expected.get("actions") or manifest["actions"]
+    wanted = {"continuous": promised.get("continuous") or 0, "discrete": list(promised.get("discrete") or [])}
+    if wanted != manifest["actions"]:
+        raise Unusable(
+            f"its actions are {described(manifest['actions'])}, the environment promises {described(wanted)}"
+        )
+    for kind, number in (("continuous", continuous), ("discrete", len(discrete))):
+        if number and answers[f"deterministic_{kind}_actions"].shape[-1] != number:
+            raise Unusable(f"it answers with another number of {kind} actions than it says it has")
+
+
+def described(actions: Mapping[str, Any]) -> str:
+    return f"{actions['continuous']} continuous and {len(actions['discrete'])} discrete {actions['discrete']}"
+
+
+def sizes(answers: Mapping[str, Any], kind: str) -> list[int]:
+    said = answers.get(f"{kind}_action_output_shape")
+    return [] if said is None else [int(size) for size in said.flat]
+
+
+def versions() -> dict[str, str]:
+    """Of what the model was made with, as far as it is installed here."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 
 from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Outcome
 from wire.jobs import JobSpec
-from wire.uploads import Upload
 
 from . import builds, ports, uploads
 from .bridge.attempts import announce
@@ -26,18 +25,18 @@ from .training import train
 log = logging.getLogger(__name__)
 Say = Callable[[dict[str, Any]], None]
 """Reports a fact."""
-Tell = Callable[[Upload], None]
-"""Tells the coordinator that a file of the running attempt is in staging."""
 
 
 def run_attempt(
-    config: Config, central: Central, spec: JobSpec, folder: Path, stop: Stop, say: Say, tell: Tell
+    config: Config, central: Central, spec: JobSpec, folder: Path, stop: Stop, say: Say, tell: uploads.Tell
 ) -> Outcome:
     """Trains and uploads. Never raises for a training that fails: the outcome says so. `facts_sent` is left at 0."""
     folder.mkdir(parents=True, exist_ok=True)
+    background = uploads.Uploads(central, spec.run_id, spec.attempt, folder.parent, tell)
     try:
         with _stopped_by_sigterm(stop), builds.provide(config, spec, central, folder, stop) as build:
-            ending = _train(config, spec, build, folder, stop, say)
+            ending = _train(config, spec, build, folder, stop, say, background)
+            background.finish(stop, _last_checkpoint(ending))
             return _hand_over(central, spec, ending, stop)
     except Stopped:
         return _hand_over(central, spec, Ending("stopped"), stop)
@@ -49,9 +48,14 @@ def run_attempt(
     except Exception as error:
         log.exception("Attempt %s of run %s failed on this node.", spec.attempt, spec.run_id)
         return _failed(spec, f"The training node failed: {type(error).__name__}: {error}")
+    finally:
+        background.close()
 
 
-def _train(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path, stop: Stop, say: Say) -> Ending:
+def _train(
+    config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path, stop: Stop, say: Say,
+    background: uploads.Uploads,
+) -> Ending:  # fmt: skip
     resume_from = _fetch(spec.checkpoint_url, spec.checkpoint_sha256, folder / "resume.pt", stop)
     initialize_from = _fetch(spec.initialize_url, spec.initialize_sha256, folder / "initialize.pt", stop)
     mark = uuid4().hex
@@ -66,7 +70,7 @@ def _train(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path,
             memory_bytes=spec.memory_mb * 2**20 if spec.memory_mb else None,
         )  # fmt: skip
         return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
-                     pidfiles=config.attempts_dir, mark=mark)  # fmt: skip
+                     on_checkpoint=background.checkpoint, pidfiles=config.attempts_dir, mark=mark)  # fmt: skip
 
 
 def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path | None:
@@ -76,8 +80,12 @@ def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path
     return path
 
 
+def _last_checkpoint(ending: Ending) -> int | None:
+    return max((it.manifest.get("step", 0) for it in ending.artifacts if it.kind == "checkpoint"), default=None)
+
+
 def _hand_over(central: Central, spec: JobSpec, ending: Ending, stop: Stop) -> Outcome:
-    artifacts = uploads.hand_over(central, spec, ending.artifacts, stop)
+    artifacts = uploads.hand_over(central, spec.run_id, spec.attempt, ending.artifacts, stop)
     status = "interrupted" if ending.status == "stopped" and stop.reason != Stop.CANCELLED else ending.status
     error = ending.error or ("The training node was shut down." if status == "interrupted" else None)
     return replace(

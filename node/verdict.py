@@ -30,7 +30,7 @@ class Judge:
 
     def ending(self) -> Ending:
         files = self.trainer.collect(self.order, self.workspace)
-        self.kept = tuple(artifact for artifact in files if artifact.kind != "model") + self._checkpoint()
+        self.kept = tuple(artifact for artifact in files if artifact.kind != "model") + self._checkpoint() + self._log()
         self.models = [artifact.path for artifact in files if artifact.kind == "model"]
         ending = replace(self._verdict(), step=self.watch.step, mean_reward=self.watch.mean_reward)
         return replace(ending, log_tail=self._log_tail())
@@ -69,6 +69,10 @@ class Judge:
             return ()
         return (Artifact("checkpoint", path, {"step": fact["step"]}),)
 
+    def _log(self) -> tuple[Artifact, ...]:
+        path = self.workspace / "trainer.log"
+        return (Artifact("log", path),) if path.is_file() else ()
+
     def _model_so_far(self) -> tuple[Artifact, ...]:
         checkpoint = self.watch.words.get("checkpoint")
         periodic = [self.workspace / checkpoint["model"]] if checkpoint else []
@@ -81,10 +85,13 @@ class Judge:
         why = "there is none"
         for path in paths:
             manifest = check_model(path, self.order, self.workspace, self.command)
-            if manifest["error"] is None:
-                return Artifact("model", path, {key: manifest[key] for key in manifest if key != "error"})
-            why = manifest["error"]
+            why = manifest.pop("error")
+            if why is None:
+                return Artifact("model", path, self._about() | manifest)
         raise TrainingRefused(f"The trained model cannot be used: {why}.")
+
+    def _about(self) -> dict[str, Any]:
+        return {"behaviour": self.order.behaviour, "steps": self.watch.step, "mean_reward": self.watch.mean_reward}
 
     def _log_tail(self) -> str:
         player = [artifact.path for artifact in self.kept if artifact.kind == "environment_log"]

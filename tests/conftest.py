@@ -152,7 +152,7 @@ def app(config: Config) -> Iterator[Flask]:
 def pipeline(app: Flask) -> Iterator[None]:
     """The steps by which `recorder` and `results` record what nodes report, over the app of the test."""
     its = parts(app)
-    steps.connect(its.storage, its.publisher, its.config.max_attempts)
+    steps.connect(its.storage, its.publisher, its.config)
     yield
     reported.disconnect(dispatch_uid="pipeline")
 

@@ -10,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from .. import jobs, queries
 from ..parts import parts
 from . import auth, views
+from .files import wanted_number
 from .schemas import TrainJobBody, body
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/train-jobs")
@@ -25,7 +26,7 @@ def submit() -> ResponseReturnValue:
     catalogue.check(request.env_id, request.behaviour, request.steps, request.num_of_areas)
     request = replace(request, trainer=catalogue.trainer(request.env_id))
     if wanted.run_id is None:
-        return _job(jobs.submit(owner.id, request), owner)
+        return jsonify(views.job(jobs.submit(owner.id, request), owner))
     return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
 
 
@@ -33,7 +34,9 @@ def submit() -> ResponseReturnValue:
 def index() -> ResponseReturnValue:
     """The caller's jobs, newest first."""
     owner = auth.user()
-    return jsonify([views.job(row, owner) for row in queries.jobs_of(owner.id)])
+    rows = queries.jobs_of(owner.id)
+    models = queries.newest_models([row.run_id for row in rows])
+    return jsonify([views.job(row, owner, models.get(row.run_id)) for row in rows])
 
 
 @blueprint.get("/<uuid:run_id>")
@@ -42,7 +45,8 @@ def show(run_id: UUID) -> ResponseReturnValue:
     owner = auth.user()
     row = queries.job_of(owner.id, run_id)
     attempts = [views.attempt(*attempt) for attempt in queries.attempts_of(run_id)]
-    return jsonify(views.job(row, owner) | {"attempts": attempts, "log_tail": row.log_tail})
+    model = queries.newest_artifact(run_id, "model")
+    return jsonify(views.job(row, owner, model) | {"attempts": attempts, "log_tail": row.log_tail})
 
 
 @blueprint.delete("/<uuid:run_id>")
@@ -62,9 +66,9 @@ def cancel(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:run_id>/metrics")
 def metrics(run_id: UUID) -> ResponseReturnValue:
-    """Every summary of the training so far, with every statistic."""
+    """Every summary of the training so far, with every statistic; with `attempt`, also what was trained again."""
     queries.job_of(auth.user().id, run_id)
-    return jsonify([views.metric(row) for row in queries.metrics_of(run_id)])
+    return jsonify([views.metric(row) for row in queries.metrics_of(run_id, wanted_number("attempt"))])
 
 
 def _changed(result: tuple[Any, Any], owner: auth.Owner) -> ResponseReturnValue:
@@ -74,4 +78,4 @@ def _changed(result: tuple[Any, Any], owner: auth.Owner) -> ResponseReturnValue:
 
 
 def _job(row: Any, owner: auth.Owner) -> ResponseReturnValue:
-    return jsonify(views.job(row, owner))
+    return jsonify(views.job(row, owner, queries.newest_artifact(row.run_id, "model")))

@@ -1,66 +1,73 @@
-"""REST for what a training yields: the model, the bundle of results, the checkpoint."""
+"""REST for what games fetch of a training: the model, the bundle of results, the checkpoint."""
 
-from collections.abc import Iterator
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, jsonify
+from flask.typing import ResponseReturnValue
 
-from wire.codec import encode
 from wire.files import TrainFile, encode_bundle
 
-from .. import queries
+from .. import messages, queries
 from ..errors import Conflict, NotFound
 from ..models import Artifact
 from ..parts import parts
-from . import auth
+from . import auth, views
+from .downloads import download, stored
+from .files import wanted_number
 
 blueprint = Blueprint("models", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 
 
 @blueprint.get("/nn-model")
 def nn_model(run_id: UUID) -> Response:
-    """The newest model as ONNX. Old games send no token here; they are served where the operator allows it."""
+    """The newest model as ONNX, or the one of a `version`. Old games send no token here; they are served where the
+    operator allows it."""
     config = parts(current_app).config
     owner = auth.user_id_or_guest(config.serve_games_without_token)
-    return _file(_artifact(run_id, owner, "model"), "model.onnx")
+    version = wanted_number("version")
+    model = _model(run_id, owner)
+    if version is not None:
+        model = _of_version(run_id, version)
+    return stored(model, "model.onnx")
+
+
+@blueprint.get("/models")
+def index(run_id: UUID) -> ResponseReturnValue:
+    """Every model of the job with its manifest, oldest first."""
+    queries.job_of(auth.user().id, run_id)
+    return jsonify([views.model(row) for row in queries.models_of(run_id)])
 
 
 @blueprint.get("/train-results")
 def train_results(run_id: UUID) -> Response:
     """The model and its metrics as a protobuf TrainFileBundle."""
-    model = _artifact(run_id, auth.user().id, "model")
-    lines = [
-        encode({"msg_id": 0, "behaviour": m.behaviour, "step": m.step, "time_elapsed": m.time_elapsed,
-                "mean_reward": m.mean_reward, "std_reward": m.std_reward or 0.0})
-        for m in queries.metrics_of(run_id) if m.mean_reward is not None
-    ]  # fmt: skip
+    model = _model(run_id, auth.user().id)
+    lines = [messages.summary(row) for row in queries.metrics_of(run_id) if row.mean_reward is not None]
     content = b"".join(parts(current_app).storage.read(model.key))
     files = [TrainFile("model.onnx", content), TrainFile("metrics.json", current_app.json.dumps(lines).encode())]
-    return _download(iter([encode_bundle(files)]), "train-results.bin", None)
+    return download(lambda: iter([encode_bundle(files)]), "train-results.bin", None)
 
 
 @blueprint.get("/checkpoint")
 def checkpoint(run_id: UUID) -> Response:
     """The newest checkpoint, for training nodes."""
     auth.node_id()
-    artifact = queries.newest_artifact(run_id, "checkpoint")
+    artifact = queries.newest_checkpoint(run_id)
     if artifact is None:
         raise NotFound(f"There is no checkpoint of run {run_id}.")
-    return _file(artifact, "checkpoint.pt")
+    return stored(artifact, "checkpoint.pt")
 
 
-def _artifact(run_id: UUID, owner: UUID | None, kind: str) -> Artifact:
+def _model(run_id: UUID, owner: UUID | None) -> Artifact:
     job = queries.watched(run_id, owner)
-    artifact = queries.newest_artifact(run_id, kind)
+    artifact = queries.newest_artifact(run_id, "model")
     if artifact is None:
-        raise Conflict(f"Run {run_id} has no {kind} yet: it is {job.state}.")
+        raise Conflict(f"Run {run_id} has no model yet: it is {job.state}.")
     return artifact
 
 
-def _file(artifact: Artifact, name: str) -> Response:
-    return _download(parts(current_app).storage.read(artifact.key), name, artifact.size)
-
-
-def _download(content: Iterator[bytes], name: str, size: int | None) -> Response:
-    headers = {"Content-Disposition": f"attachment; filename={name}"} | ({"Content-Length": str(size)} if size else {})
-    return Response(content, mimetype="application/octet-stream", headers=headers)
+def _of_version(run_id: UUID, version: int) -> Artifact:
+    models = queries.models_of(run_id)
+    if not 1 <= version <= len(models):
+        raise NotFound(f"Run {run_id} has no model of version {version}; its newest is {len(models)}.")
+    return models[version - 1]

@@ -67,7 +67,7 @@ def index() -> ResponseReturnValue:
 
 def _spec(job: Job) -> JobSpec:
     its = parts(current_app).storage
-    checkpoint = queries.newest_artifact(job.run_id, "checkpoint")
+    checkpoint = queries.newest_checkpoint(job.run_id, job.attempt)
     initialize = its.download_link(job.initialize_key) if job.initialize_key and not checkpoint else None
     return JobSpec(
         run_id=str(job.run_id), attempt=job.attempt, env_id=job.env_id, behaviour=job.behaviour,
@@ -77,7 +77,7 @@ def _spec(job: Job) -> JobSpec:
         checkpoint_interval=job.checkpoint_interval, hyperparameters=job.hyperparameters,
         checkpoint_url=its.download_link(checkpoint.key) if checkpoint else None,
         checkpoint_sha256=checkpoint.sha256 if checkpoint else None,
-        start_step=(checkpoint.step or 0) if checkpoint else 0,
+        start_step=queries.start_step(job, job.attempt),
         initialize_url=initialize, initialize_sha256=job.initialize_sha256 if initialize else None,
         memory_mb=job.requires.get("memory_mb"), recording=job.recording,
     )  # fmt: skip

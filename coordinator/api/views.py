@@ -3,12 +3,14 @@
 from typing import Any
 
 from ..lifecycle import JobState
-from ..models import Attempt, Metric, Node
+from ..models import Artifact, Attempt, Metric, Node
 from .auth import Owner
 
+MODEL = ("version", "sha256", "size")
 
-def job(row: Any, owner: Owner) -> dict[str, Any]:
-    """TrainJob, from a Job or a row with its columns."""
+
+def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> dict[str, Any]:
+    """TrainJob, from a Job or a row with its columns, and its newest model."""
     return {
         "run_id": str(row.run_id),
         "job_status": JobState(row.state).for_games,
@@ -27,7 +29,26 @@ def job(row: Any, owner: Owner) -> dict[str, Any]:
         "error": row.error,
         "cancel_requested": row.cancel_requested_at is not None,
         "last_seq": row.last_seq,
+        "model": {key: value for key, value in model(its_model).items() if key in MODEL} if its_model else None,
     }
+
+
+def model(row: Artifact) -> dict[str, Any]:
+    """A model and its manifest: what a game needs to know before it loads it."""
+    about = {"version": 1, "step": row.step, "attempt": row.attempt, "created_at": row.created_at.isoformat()}
+    return about | row.manifest | {"sha256": row.sha256, "size": row.size}
+
+
+def file(row: Artifact) -> dict[str, Any]:
+    """A file of an attempt."""
+    return {"name": row.name, "kind": row.kind, "size": row.size, "sha256": row.sha256, "attempt": row.attempt,
+            "step": row.step, "created_at": row.created_at.isoformat()}  # fmt: skip
+
+
+def made_file(name: str, kind: str) -> dict[str, Any]:
+    """A file that is made when it is asked for."""
+    fields = ("size", "sha256", "attempt", "step", "created_at")
+    return {"name": name, "kind": kind} | dict.fromkeys(fields)
 
 
 def attempt(row: Attempt, node: str) -> dict[str, Any]:
@@ -35,6 +56,7 @@ def attempt(row: Attempt, node: str) -> dict[str, Any]:
     return {
         "attempt": row.number,
         "node": node,
+        "start_step": row.start_step,
         "claimed_at": row.claimed_at.isoformat(),
         "ended_at": row.ended_at.isoformat() if row.ended_at else None,
         "cause": row.cause,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from wire.facts import Fact, Outcome
+from wire.uploads import Upload
 
 from ..ledger import Told
 
@@ -27,6 +28,14 @@ class OutcomeReported(Report):
     """An attempt's training task has returned."""
 
     outcome: Outcome
+
+
+@dataclass(slots=True)
+class FileUploaded(Report):
+    """A node has put a file of an attempt into staging. `key` is where it lies once it is verified; None: refused."""
+
+    upload: Upload
+    key: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(slots=True)

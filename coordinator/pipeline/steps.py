@@ -4,32 +4,37 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from ..config import Config
 from ..live.bus import Publisher
 from ..storage import Storage
-from . import archive, record
+from . import files, record
+from .archive import Archive
 from .receiver import reported
-from .reports import AttemptComplete, AttemptLost, FactsReported, OutcomeReported, Report
+from .reports import AttemptComplete, AttemptLost, FactsReported, FileUploaded, OutcomeReported, Report
 
 Step = Callable[[Any], None]
 
 
-def table(storage: Storage, tell: Callable[[Report], None], max_attempts: int) -> dict[type[Report], list[Step]]:
+def table(storage: Storage, tell: Callable[[Report], None], config: Config) -> dict[type[Report], list[Step]]:
     """What happens with each kind of report."""
+    archive = Archive(storage, config)
+    max_attempts = config.max_attempts
     return {
         FactsReported: [record.facts, tell],
         OutcomeReported: [record.outcome],
-        AttemptComplete: [partial(archive.keep, storage), partial(record.ending, max_attempts), tell],
+        FileUploaded: [archive.keep_file, partial(files.record, config.checkpoints_kept), tell, archive.clear_file],
+        AttemptComplete: [archive.keep, partial(record.ending, max_attempts), tell],
         AttemptLost: [partial(record.loss, max_attempts), tell],
     }
 
 
-def connect(storage: Storage, publisher: Publisher, max_attempts: int) -> None:
+def connect(storage: Storage, publisher: Publisher, config: Config) -> None:
     """Connects the pipeline to the signal, once in each process that receives reports."""
 
     def tell(report: Report) -> None:
         publisher.publish(report.told)
 
-    steps = table(storage, tell, max_attempts)
+    steps = table(storage, tell, config)
 
     def run(report: Report, **_: object) -> None:
         for step in steps[type(report)]:

@@ -45,6 +45,11 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['node_id'], ['nodes.id'], ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('build_id', 'node_id')
     )
+    op.create_table('dropped_objects',
+    sa.Column('key', sa.Text(), nullable=False),
+    sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.PrimaryKeyConstraint('key')
+    )
     op.create_table('episodes',
     sa.Column('run_id', sa.Uuid(), nullable=False),
     sa.Column('attempt', sa.BigInteger(), nullable=False),
@@ -76,6 +81,10 @@ def upgrade() -> None:
     op.add_column('artifacts', sa.Column('step', sa.BigInteger(), nullable=True))
     op.create_index('artifacts_by_kind', 'artifacts', ['run_id', 'kind', 'attempt', 'step'], unique=False)
     op.add_column('attempts', sa.Column('start_step', sa.BigInteger(), server_default='0', nullable=False))
+    op.execute("UPDATE artifacts SET step = CAST(manifest->>'step' AS bigint) WHERE kind = 'checkpoint'")
+    op.execute("UPDATE attempts SET start_step = coalesce((SELECT min(step) - 1 FROM metrics"
+               " WHERE metrics.run_id = attempts.run_id AND metrics.attempt = attempts.number), jobs.steps_before)"
+               " FROM jobs WHERE jobs.run_id = attempts.run_id AND attempts.number > 1")
     op.add_column('attempts', sa.Column('bundle', postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.add_column('jobs', sa.Column('env_version', sa.Text(), nullable=True))
     op.add_column('jobs', sa.Column('build_id', sa.Uuid(), nullable=True))
@@ -139,6 +148,7 @@ def downgrade() -> None:
     op.drop_column('artifacts', 'name')
     op.drop_table('log_pieces')
     op.drop_table('episodes')
+    op.drop_table('dropped_objects')
     op.drop_table('build_checks')
     op.drop_index('builds_ready', table_name='builds', postgresql_where=sa.text("state = 'READY'"))
     op.drop_table('builds')

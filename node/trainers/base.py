@@ -50,11 +50,13 @@ class TrainingOrder:
 @dataclass(frozen=True)
 class Artifact:
     """A file that a training left. Kinds: model, checkpoint, configuration, log, environment_log, timers,
-    training_status, tensorboard. `manifest` says what is inside (the model's comes from the model check)."""
+    training_status, tensorboard. `manifest` says what is inside (the model's comes from the model check), `name` is
+    what people download it as, the usual one of its kind (wire.facts.KINDS) when not said."""
 
     kind: str
     path: Path
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True)

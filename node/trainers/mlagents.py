@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -47,10 +48,16 @@ class MLAgentsTrainer:
         results = results_folder(order, workspace)
         files = [Artifact(kind, results / name) for kind, name in (*FILES, ("model", f"{order.behaviour}.onnx"))]
         events = [Artifact("tensorboard", path) for path in sorted((results / order.behaviour).glob("events.out.*"))]
-        return tuple(artifact for artifact in files + events if artifact.path.is_file())
+        return tuple(artifact for artifact in files + events + player_logs(results) if artifact.path.is_file())
 
     def explain(self, order: TrainingOrder, evidence: Evidence) -> TrainingRefused | None:
         return explain(order, evidence)
+
+
+def player_logs(results: Path) -> list[Artifact]:
+    """Of the second and further environments; the first one's is the environment_log."""
+    found = [(re.fullmatch(r"Player-([1-9]\d{0,3})\.log", path.name), path) for path in results.glob("run_logs/*.log")]
+    return [Artifact("environment_log", path, name=f"unity-{its[1]}.log") for its, path in found if its]
 
 
 def results_folder(order: TrainingOrder, workspace: Path) -> Path:

@@ -137,11 +137,29 @@ def test_a_node_that_was_killed_reports_its_training_when_it_is_back(platform: P
     assert run.ask()["attempts"][0]["cause"] == "The training node was restarted during the training."
 
 
-def test_a_node_that_never_comes_back_loses_its_lease(platform: Platform) -> None:
-    run = Run(platform)
-    run.wait_until_running()
+def test_a_training_goes_on_elsewhere_from_its_last_stored_checkpoint(platform: Platform) -> None:
+    run = Run(platform, steps=15_000)
+    wait_until(lambda: run.viewer.checkpoints, 120, "a stored checkpoint")
     platform.process("node").kill()
     wait_until(lambda: run.viewer.statuses.count("SUBMITTED") == 2, 60, "the job to be queued again")
-    assert run.ask()["attempts"][0]["cause"].startswith("Its node was silent for")
-    run.ask("DELETE")
+    stored = run.viewer.checkpoints[-1]["step"]
+    platform.add_node("other-node")
+    platform.start("other-node")
+    assert run.viewer.finish().statuses[-1] == "SUCCEEDED"
+    first, second = run.ask()["attempts"]
+    assert first["cause"].startswith("Its node was silent for")
+    assert (first["start_step"], second["start_step"], second["node"]) == (0, stored, "other-node")
+    check_the_curve(run, stored)
+    assert run.viewer.seqs == list(range(1, len(run.viewer.seqs) + 1))
+    platform.process("other-node").stop()
     platform.start("node")
+
+
+def check_the_curve(run: Run, stored: int) -> None:
+    """The step axis goes on without gap or overlap, though the first attempt may have trained beyond the checkpoint."""
+    metrics = run.ask(path="/metrics")
+    steps = [metric["step"] for metric in metrics]
+    assert steps == sorted(set(steps))
+    assert max(metric["step"] for metric in metrics if metric["attempt"] == 1) <= stored
+    assert min(metric["step"] for metric in metrics if metric["attempt"] == 2) > stored
+    assert steps[-1] >= 15_000 - 1_000

@@ -95,6 +95,10 @@ class Viewer(threading.Thread):
     def metrics(self) -> list[dict[str, Any]]:
         return [message for message in self.messages if message["msg_id"] == 0]
 
+    @property
+    def checkpoints(self) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["msg_id"] == 13]
+
 
 def submit(url: str, token: str, steps: int = 20_000) -> dict[str, Any]:
     """What a game posts, and the job it is answered with. The seed makes it the same training each time."""

@@ -15,7 +15,7 @@ from coordinator.config import Config
 from coordinator.errors import Unavailable
 from coordinator.ledger import Told
 from coordinator.parts import parts
-from coordinator.pipeline import archive
+from coordinator.pipeline.archive import Archive
 from coordinator.pipeline.reports import AttemptComplete
 from services.platform import wait_until
 from services.stack import Stack
@@ -98,7 +98,7 @@ def test_an_ending_that_crashed_after_the_files_is_finished_by_the_next(
 ) -> None:
     played.hand_in(claimed, played.upload(claimed, "model", MODEL), played.upload(claimed, "checkpoint", CHECKPOINT))
     with app.app_context():
-        archive.keep(parts(app).storage, AttemptComplete(rows(app, "SELECT run_id FROM jobs")[0], 1))
+        Archive(parts(app).storage, parts(app).config).keep(AttemptComplete(rows(app, "SELECT run_id FROM jobs")[0], 1))
     assert (job(app, claimed)[0], outbox(app)) == ("RETRIEVED", [(TASK_FINISH, 1)])
     played.finish(claimed)
     assert job(app, claimed)[0] == "SUCCEEDED"
@@ -204,10 +204,10 @@ def test_while_s3_is_away_an_ending_waits_and_is_not_forgotten(
         complete, storage = AttemptComplete(rows(app, "SELECT run_id FROM jobs")[0], 1), parts(elsewhere).storage
         gate.shut()
         with pytest.raises(Unavailable):
-            archive.keep(storage, complete)
+            Archive(storage, config).keep(complete)
         assert (job(app, claimed)[0], outbox(app)) == ("RETRIEVED", [(TASK_FINISH, 1)])
         gate.open()
-        archive.keep(storage, complete)
+        Archive(storage, config).keep(complete)
     played.finish(claimed)
     assert (job(app, claimed)[0], outbox(app)) == ("SUCCEEDED", [])
 

@@ -39,9 +39,10 @@ def sweeper(app: Flask, celery: Any = None) -> Sweeper:
     return Sweeper(app, celery, parts(app).storage, lease_seconds=25, every_seconds=1)
 
 
-def sweep(app: Flask, name: str, celery: Any = None) -> None:
-    with app.app_context():
-        getattr(sweeper(app, celery), name)()
+def sweep(app: Flask, *names: str, celery: Any = None) -> None:
+    for name in names:
+        with app.app_context():
+            getattr(sweeper(app, celery), name)()
 
 
 def the_web_is_there_for(app: Flask, time: str) -> None:
@@ -146,13 +147,13 @@ def test_a_run_that_is_lost_again_and_again_fails(app: Flask, run_id: str, playe
 
 def test_what_the_broker_has_lost_is_sent_again(app: Flask, run_id: str, celery: Celery) -> None:
     change(app, "UPDATE outbox SET sent_at = now() - interval '1 hour'")
-    sweep(app, "resend", celery)
+    sweep(app, "resend", celery=celery)
     assert rows(app, SENT) == [(TASK_TRAIN, False)]
 
 
 def test_what_was_sent_a_moment_ago_is_not_sent_again(app: Flask, run_id: str, celery: Celery) -> None:
     change(app, "UPDATE outbox SET sent_at = now()")
-    sweep(app, "resend", celery)
+    sweep(app, "resend", celery=celery)
     assert rows(app, SENT) == [(TASK_TRAIN, True)]
 
 
@@ -162,7 +163,7 @@ def test_a_training_that_rightly_waits_in_the_queue_is_not_sent_again(app: Flask
         sender.sent()
         sender.wait()
     change(app, "UPDATE outbox SET sent_at = now() - interval '1 hour'")
-    sweep(app, "resend", celery)
+    sweep(app, "resend", celery=celery)
     assert rows(app, SENT) == [(TASK_TRAIN, True)]
 
 
@@ -176,7 +177,7 @@ def test_an_ending_is_sent_again_even_while_trainings_wait(
         sender.sent()
         sender.wait()
     change(app, "UPDATE outbox SET sent_at = now() - interval '1 hour'")
-    sweep(app, "resend", celery)
+    sweep(app, "resend", celery=celery)
     assert rows(app, SENT) == [(TASK_FINISH, False), (TASK_TRAIN, True)]
 
 
@@ -219,7 +220,7 @@ def deleted(app: Flask, client: Client, owner: Headers, run_id: str, played: Pla
 
 def test_a_deleted_run_leaves_neither_rows_nor_files(app: Flask, deleted: str) -> None:
     keys = rows(app, "SELECT key FROM artifacts")
-    sweep(app, "purge_deleted")
+    sweep(app, "purge_deleted", "delete_dropped")
     for table in ("jobs", "attempts", "events", "metrics", "artifacts", "outbox"):
         assert rows(app, f"SELECT count(*) FROM {table}") == [0]  # noqa: S608
     for key in keys:
@@ -245,8 +246,9 @@ def test_other_runs_are_not_purged(app: Flask, other_run_id: str, deleted: str) 
     assert [str(it) for it in rows(app, "SELECT run_id FROM jobs")] == [other_run_id]
 
 
-def test_while_s3_is_away_the_rows_that_name_the_files_are_kept(app: Flask, config: Any, deleted: str) -> None:
+def test_while_s3_is_away_the_keys_of_the_files_are_kept(app: Flask, config: Any, deleted: str) -> None:
+    sweep(app, "purge_deleted")
     with running(replace(config, s3_endpoint_url=f"http://127.0.0.1:{free_ports(1, set())[0]}")) as elsewhere:
         with pytest.raises(Unavailable):
-            sweep(elsewhere, "purge_deleted")
-        assert rows(app, "SELECT count(*) FROM artifacts") == [2]
+            sweep(elsewhere, "delete_dropped")
+        assert rows(app, "SELECT count(*) FROM dropped_objects") == [2]

@@ -77,6 +77,7 @@ def test_a_jobs_fields_are_those_of_the_protocol() -> None:
                                             "std_reward": None})),
         ("ERROR", messages.error("No.")),
         ("SKIPPED", messages.skipped(3)),
+        ("CHECKPOINT", messages.checkpoint(1, 1, 1)),
     ],
 )  # fmt: skip
 def test_a_messages_fields_are_those_of_the_protocol(name: str, frame: str | None) -> None:

@@ -1,0 +1,28 @@
+"""Answers that are files: streamed, never held in memory; a HEAD reads nothing from storage."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from flask import Response, current_app, request
+
+from ..models import Artifact
+from ..parts import parts
+
+
+def stored(artifact: Artifact, name: str) -> Response:
+    """A file in storage. Raises Unavailable when it can't be read at the moment."""
+    return download(lambda: parts(current_app).storage.read(artifact.key), name, artifact.size)
+
+
+def begun(content: Iterator[bytes]) -> Iterator[bytes]:
+    """The same, its first chunk fetched now: what fails there becomes an answer, not a broken download."""
+    return chain([next(content, b"")], content)
+
+
+def download(content: Callable[[], Iterator[bytes]], name: str, size: int | None) -> Response:
+    """200 with the bytes; `size` where it is known before."""
+    headers = {"Content-Disposition": f"attachment; filename={name}"}
+    if size is not None:
+        headers["Content-Length"] = str(size)
+    body = iter(()) if request.method == "HEAD" else content()
+    return Response(body, mimetype="application/octet-stream", headers=headers)

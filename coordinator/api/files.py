@@ -1,0 +1,79 @@
+"""REST for the files of a job: the list, one by one, and all of them as a zip that is made while it is sent."""
+
+from uuid import UUID
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from .. import messages, queries
+from ..errors import BadRequest, Conflict, NotFound
+from ..models import Artifact
+from ..parts import parts
+from ..zipped import Member, zipped
+from . import auth, views
+from .downloads import begun, download, stored
+
+blueprint = Blueprint("files", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
+METRICS = "metrics_data.json"
+NOT_IN_ZIP = ("recording",)
+
+
+@blueprint.get("/files")
+def index(run_id: UUID) -> ResponseReturnValue:
+    """Every file of every attempt, oldest first; with `attempt`, of that one."""
+    queries.job_of(auth.user().id, run_id)
+    rows = [views.file(row) for row in queries.files_of(run_id, wanted_number("attempt"))]
+    return jsonify([*rows, views.made_file(METRICS, "metrics")])
+
+
+@blueprint.get("/files/<name>")
+def show(run_id: UUID, name: str) -> ResponseReturnValue:
+    """The newest attempt's file of that name; with `attempt`, that one's."""
+    queries.job_of(auth.user().id, run_id)
+    attempt = wanted_number("attempt")
+    if name == METRICS:
+        content = _metrics(run_id, attempt)
+        return download(lambda: iter([content]), name, len(content))
+    found = [row for row in queries.files_of(run_id, attempt) if row.name == name]
+    if not found:
+        which = f"attempt {attempt} of run {run_id}" if attempt else f"run {run_id}"
+        raise NotFound(f"There is no file {name[:200]!r} of {which}.")
+    return stored(found[-1], name)
+
+
+@blueprint.get("/files.zip")
+def archive(run_id: UUID) -> ResponseReturnValue:
+    """The newest file of each name, but no recordings and of checkpoints only the newest."""
+    job = queries.job_of(auth.user().id, run_id)
+    attempt = wanted_number("attempt")
+    rows = _for_zip(queries.files_of(run_id, attempt))
+    if not rows:
+        raise Conflict(f"Run {run_id} has no files yet: it is {job.state}.")
+    storage = parts(current_app).storage
+    members = [Member(row.name, row.created_at, lambda key=row.key: storage.read(key)) for row in rows]  # type: ignore[misc]
+    metrics = _metrics(run_id, attempt)  # now: when the answer is sent, its request is over
+    members.append(Member(METRICS, job.updated_at, lambda: iter([metrics])))
+    return download(lambda: begun(zipped(members)), f"{run_id}.zip", None)
+
+
+def wanted_number(name: str) -> int | None:
+    """A whole number of the query string. Raises BadRequest."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < len(text) <= 9:
+        raise BadRequest(f"{name}: It must be a whole number, not {text[:80]!r}.")
+    return int(text)
+
+
+def _for_zip(rows: list[Artifact]) -> list[Artifact]:
+    by_name = {row.name: row for row in rows if row.kind not in NOT_IN_ZIP}
+    checkpoints = [row for row in by_name.values() if row.kind == "checkpoint"]
+    newest = max(checkpoints, key=lambda row: (row.attempt, row.step or 0, row.name == "checkpoint.pt"), default=None)
+    return [row for row in by_name.values() if row.kind != "checkpoint" or row is newest]
+
+
+def _metrics(run_id: UUID, attempt: int | None) -> bytes:
+    """A JSON list of METRICS."""
+    lines = [messages.summary(row) for row in queries.metrics_of(run_id, attempt) if row.mean_reward is not None]
+    return f"[{','.join(lines)}]".encode()
