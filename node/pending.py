@@ -15,6 +15,8 @@ from wire.codec import NotAMessage, decode
 log = logging.getLogger(__name__)
 LAST_PIECE_SECONDS = 3.0
 """How long the bridge may take to finish the last piece of a recording after the environment has gone."""
+OPEN = ("open-*", "*.index")
+"""What the bridge has in the folder while a connection is open, or a piece."""
 _STEP = re.compile(r"checkpoint-(\d{1,15})\.pt")
 
 
@@ -78,10 +80,10 @@ class Recordings:
         piece.unlink(missing_ok=True)
 
     def wait_for_the_last(self) -> None:
-        """Until no piece is open any more, for a few seconds."""
+        """Until the bridge has noticed that the environments are gone, and has finished their pieces; a few seconds."""
         deadline = time.monotonic() + LAST_PIECE_SECONDS
         while self._open() and time.monotonic() < deadline:
             time.sleep(0.05)
 
     def _open(self) -> bool:
-        return any(not path.with_suffix(".json").exists() for path in self._folder.glob("*.json-seq"))
+        return any(True for pattern in OPEN for _ in self._folder.glob(pattern))
