@@ -31,6 +31,7 @@ class GymTrainer:
     """A subclass names its `launcher`, a module that calls `gym_launch.main`."""
 
     launcher: str
+    packages: tuple[str, ...] = ("gymnasium", "torch", "onnx", "onnxruntime")
 
     def prepare(self, order: TrainingOrder, workspace: Path, machine: Machine) -> Command:
         if shutil.which(machine.trainer_python) is None:

@@ -14,6 +14,7 @@ class SB3Trainer(GymTrainer):
     """The algorithm stands in the behaviour's configuration."""
 
     launcher = "node.trainers.sb3_launcher"
+    packages = ("stable-baselines3", *GymTrainer.packages)
 
     def entry(self, order: TrainingOrder) -> Mapping[str, Any]:
         try:

@@ -46,10 +46,8 @@ class SB3Learner:
     def state(self) -> Mapping[str, Any]:
         """Weights and optimizers by their names in the algorithm, as `torch.save` takes them without pickling."""
         variables = {name: getattr(self.algorithm, name).detach() for name in self._variables()}
-        parameters = self.algorithm.get_parameters()
         return {"trainer": TRAINER, "algorithm": self.name,
-                "parameters": {name: parameters[name] for name in parameters if name not in variables},
-                "variables": variables}  # fmt: skip
+                "parameters": self.algorithm.get_parameters(), "variables": variables}  # fmt: skip
 
     def export(self, path: Path) -> None:
         self.algorithm.policy.set_training_mode(False)
@@ -64,7 +62,7 @@ class SB3Learner:
         """Takes over all of a checkpoint; its step. Raises TrainingRefused when it does not fit."""
         self._check(state)
         try:
-            self.algorithm.set_parameters(dict(state["parameters"]), exact_match=not self._variables())
+            self.algorithm.set_parameters(dict(state["parameters"]), exact_match=True)
             for name in self._variables():
                 getattr(self.algorithm, name).data.copy_(state["variables"][name])
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
@@ -95,4 +93,5 @@ class SB3Learner:
 
 
 def _shapes(state: Any) -> dict[str, Any]:
-    return {str(name): getattr(value, "shape", None) for name, value in dict(state or {}).items()}
+    items = state.items() if isinstance(state, Mapping) else ()
+    return {str(name): getattr(value, "shape", None) for name, value in items}
