@@ -12,9 +12,10 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from importlib import import_module
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from wire.archive import BadArchive, Limits, unpack
 
 from .fetch import LOOK_SECONDS, Damaged, Source, StopFlag, fetch, wait
 from .trainers.base import TrainingRefused
@@ -44,13 +45,16 @@ class BuildCache:
             raise TrainingRefused("The build's SHA-256 is not one.", "node")
         self._locks.mkdir(parents=True, exist_ok=True)
         with self.lock(source.sha256, "use", stop, fcntl.LOCK_SH):
-            os.utime(self._lock_file(source.sha256, "use"))
+            self._used_now(source.sha256)
             folder = self.folder / source.sha256
             if not folder.is_dir():
                 with self.lock(source.sha256, "fetch", stop):
                     if not folder.is_dir():  # nobody else has fetched it meanwhile
                         self._obtain(source, folder, stop)
-            yield folder
+            try:
+                yield folder
+            finally:
+                self._used_now(source.sha256)
 
     @contextmanager
     def lock(self, sha256: str, what: str, stop: StopFlag, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
@@ -68,10 +72,13 @@ class BuildCache:
         """For the node's start: what a killed process has left half done, except an archive to be gone on with."""
         for path in self.folder.glob("*.*"):
             sha256, _, state = path.name.partition(".")
-            with ExitStack() as held:
+            with ExitStack() as held, suppress(FileNotFoundError):  # its owner may be quicker
                 stale = state != "part" or path.stat().st_mtime < time.time() - STALE_SECONDS
-                if HASH.fullmatch(sha256) and stale and self._try_lock(held, sha256, "fetch"):
+                if HASH.fullmatch(sha256) and stale and self._try_lock(held, sha256, "use"):
                     remove(path)
+
+    def _used_now(self, sha256: str) -> None:
+        os.utime(self._lock_file(sha256, "use"))
 
     def _lock_file(self, sha256: str, what: str) -> Path:
         return self._locks / f"{sha256}.{what}"
@@ -92,7 +99,7 @@ class BuildCache:
     def _obtain(self, source: Source, folder: Path, stop: StopFlag) -> None:
         part, unpacking = (folder.with_name(f"{folder.name}.{state}") for state in ("part", "unpacking"))
         try:
-            self._make_room(source.size)
+            self._make_room(source.size + source.unpacked_size)
             fetch(source, part, stop)
             self._unpack(part, unpacking)
             unpacking.rename(folder)
@@ -101,7 +108,7 @@ class BuildCache:
             raise _refusal(source, error) from error
         except Damaged as error:
             raise TrainingRefused(f"The environment's build came damaged from storage. {error}", "node") from error
-        except ValueError as error:
+        except BadArchive as error:
             remove(part)
             raise TrainingRefused(f"The environment's build cannot be unpacked. {error}") from error
         finally:
@@ -111,8 +118,7 @@ class BuildCache:
 
     def _unpack(self, part: Path, unpacking: Path) -> None:
         remove(unpacking)
-        archive = import_module("wire.archive")
-        archive.unpack(part, unpacking, archive.Limits(bytes=self._max))
+        unpack(part, unpacking, Limits(max_unpacked=self._max))
         make_read_only(unpacking)
         os.sync()  # after a power cut, no file of a build that is there may be empty
 
@@ -122,7 +128,7 @@ class BuildCache:
         """Removes builds that no training uses, those that were used longest ago first. Raises TrainingRefused."""
         if need > self._max:
             raise TrainingRefused(
-                f"The environment's build has {need // MEGABYTE} MB, and this training node keeps at most "
+                f"The environment's build needs {need // MEGABYTE} MB, and this training node keeps at most "
                 f"{self._max // MEGABYTE} MB of builds (NODE_BUILDS_MAX_MB).", "node",
             )  # fmt: skip
         for path in self._by_last_use():

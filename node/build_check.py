@@ -19,6 +19,7 @@ from .fetch import StopFlag, Stopped
 from .process import Process
 from .trainers.base import Command, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
 from .trainers.surroundings import trainer_environ
+from .tree import size_of
 
 log = logging.getLogger(__name__)
 CHECKS = {
@@ -33,6 +34,7 @@ not to blame) and what it has `found`. A kind that is not here is not tried.
 START_S = 60.0
 POLL_S = 0.2
 TAIL_BYTES = 6_000
+MAX_LOG_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +120,18 @@ def _run(
                     return fact
             if stop.is_set():
                 raise Stopped
-            if time.monotonic() > deadline:
-                return {"error": "The environment connected, but did not get through its first steps in time."}
+            if hopeless := _hopeless(workspace, deadline):
+                return {"error": hopeless}
     raise TrainingRefused(f"The check of the build ended without a word (exit code {process.exit_code}).", "node",
                           _log_tail(workspace))  # fmt: skip
+
+
+def _hopeless(workspace: Path, deadline: float) -> str | None:
+    if time.monotonic() > deadline:
+        return "The environment connected, but did not get through its first steps in time."
+    if size_of(workspace) > MAX_LOG_BYTES:
+        return f"The environment wrote more than {MAX_LOG_BYTES // 2**20} MB of log before its first steps."
+    return None
 
 
 def _ask(order: TrainingOrder, machine: Machine, path: Path) -> None:

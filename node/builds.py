@@ -37,7 +37,7 @@ def provide(
         return
     cache, build_id = cache_of(config), str(spec.build["id"])
     source = Source(str(spec.build["sha256"]), int(spec.build["size"]), str(spec.build["url"]),
-                    lambda: central.build_link(build_id))  # fmt: skip
+                    lambda: central.build_link(build_id), int(spec.build.get("unpacked_size") or 0))  # fmt: skip
     with cache.hold(source, stop) as cached:
         build = _of_the_store(cached, spec, source.sha256)
         if spec.needs_check:

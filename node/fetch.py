@@ -45,12 +45,14 @@ class LinkExpired(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file in S3: `url` is a presigned link, `renew` asks for a fresh one (raising Away or Refused)."""
+    """An archive in S3: `url` is a presigned link, `renew` asks for a fresh one (raising Away or Refused)."""
 
     sha256: str
     size: int
     url: str
     renew: Callable[[], str]
+    unpacked_size: int = 0
+    """Of what is in it; 0 where nobody has said."""
 
 
 def fetch(source: Source, path: Path, stop: StopFlag) -> None:

@@ -51,7 +51,7 @@ def build(folder: Path, way: str = "fine", **manifest: Any) -> EnvironmentBuild:
 
 
 def test_a_good_build_passes_and_shows_its_behaviours(config: Config, tmp_path: Path) -> None:
-    finding = look_at(config, spec(), EnvironmentBuild(REACH1D, MANIFEST), tmp_path, threading.Event())
+    finding = look_at(config, spec(), EnvironmentBuild(REACH1D, MANIFEST), tmp_path / "training", threading.Event())
     assert (finding.error, finding.found) == (None, SEEN)
     assert finding.seconds > 0
 
@@ -61,6 +61,7 @@ def test_a_good_build_passes_and_shows_its_behaviours(config: Config, tmp_path: 
     [
         ("exits", 30, "The environment ended (exit code 3) before it had connected to the trainer."),
         ("never-connects", 2, "The environment started but did not connect to the trainer in time."),
+        ("floods-its-log", 30, "The environment wrote more than 64 MB of log before its first steps."),
         ("crashes-early", 30, "The environment connected, but ended (exit code 7) in its first steps."),
         ("hangs-early", 7, "The environment connected, but then stopped answering."),
         ("other-behaviour", 30, 'The environment shows no agent of the behaviour "Reach1D" (it shows: Other).'),
@@ -70,5 +71,5 @@ def test_what_is_wrong_with_a_build_is_said_in_a_sentence(
     config: Config, tmp_path: Path, way: str, seconds: int, sentence: str
 ) -> None:
     impatient = replace(config, connect_seconds=seconds)
-    finding = look_at(impatient, spec(), build(tmp_path / "build", way), tmp_path, threading.Event())
+    finding = look_at(impatient, spec(), build(tmp_path / "build", way), tmp_path / "training", threading.Event())
     assert finding.error == sentence
