@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Flask
 
 from . import cli, connections, pulses, queries
-from .api import answers, files, health, jobs, nodes, socket
+from .api import answers, files, health, jobs, nodes, reproduction, socket
 from .api import models as model_routes
 from .api.framing import WholeWritesMiddleware
 from .config import Config
@@ -39,7 +39,7 @@ def create_app(config: Config | None = None) -> Flask:
         connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
-    for module in (jobs, files, model_routes, nodes, health, socket):
+    for module in (jobs, files, model_routes, nodes, reproduction, health, socket):
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from wire import trainers
 from wire.codec import decode
 
@@ -33,6 +35,8 @@ class Environment:
     env_id: str
     areas: Limits
     behaviours: dict[str, Limits]
+    manifest: dict[str, Any]
+    """As it is written, each behaviour with its `configuration`."""
     kind: str = trainers.DEFAULT_KIND
 
     @property
@@ -63,6 +67,10 @@ class Catalogue:
         """Of an environment that there is."""
         return self.environments[env_id].trainer
 
+    def behaviour(self, env_id: str, behaviour: str) -> dict[str, Any]:
+        """The manifest's entry of one that was checked."""
+        return dict(self.environments[env_id].manifest["behaviours"][behaviour])
+
 
 def _load(path: Path) -> Environment:
     try:
@@ -73,9 +81,19 @@ def _load(path: Path) -> Environment:
         kind = manifest.get("kind", trainers.DEFAULT_KIND)
         if kind not in TRAINERS:
             raise ValueError(f"its kind is {kind!r}, not {' or '.join(TRAINERS)}")
-        return Environment(str(manifest["env_id"]), _limits(manifest["areas"]), behaviours, kind)
+        for name, it in manifest["behaviours"].items():
+            it.setdefault("configuration", _yaml(path.parent / str(it.get("config", f"{name}.yaml"))))
+        return Environment(str(manifest["env_id"]), _limits(manifest["areas"]), behaviours, manifest, kind)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadConfiguration(f"{path} is not an environment's manifest: {error!r}.") from error
+
+
+def _yaml(path: Path) -> Any:
+    """None where there is none, or none that can be read: the node says so when it trains."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
 
 
 def _limits(value: dict[str, Any]) -> Limits:

@@ -105,8 +105,12 @@ def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | 
         raise Conflict(f"Run {run_id} {how}: there is nothing to go on from. Submit a new job without a run_id.")
     if (request.env_id, request.behaviour) != (job.env_id, job.behaviour):
         raise Conflict(f"Run {run_id} trains {job.behaviour} in {job.env_id}; a resumed run goes on with the same.")
+    if request.hyperparameters or request.initialize_from:
+        raise Conflict(f"Run {run_id} goes on with its own hyperparameters and checkpoint. To change them, submit a "
+                       f"new job with initialize_from.")  # fmt: skip
     told = None
     if state is JobState.SUCCEEDED:
+        job.checkpoint_interval = request.checkpoint_interval or job.checkpoint_interval
         job.job_type, job.steps, job.steps_before = "RESUME", request.steps, job.steps_trained
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
         job.seed = job.seed if request.seed is None else request.seed

@@ -125,6 +125,12 @@ def attempts_of(run_id: UUID) -> list[tuple[Attempt, str]]:
     return [(attempt, node) for attempt, node in db.session.execute(wanted)]
 
 
+def newest_bundle(run_id: UUID) -> dict[str, Any] | None:
+    """Of the newest attempt that has one."""
+    wanted = select(Attempt.bundle).where(Attempt.run_id == run_id, Attempt.bundle.is_not(None))
+    return db.session.scalars(wanted.order_by(Attempt.number.desc()).limit(1)).first()
+
+
 def nodes() -> list[Node]:
     return list(db.session.scalars(select(Node).order_by(Node.name)))
 

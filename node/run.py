@@ -67,6 +67,7 @@ def _train(
             max_steps=spec.max_steps, num_of_areas=spec.num_of_areas, seed=spec.seed, base_port=base_port,
             device=config.trainer_device, resume_from=resume_from, initialize_from=initialize_from,
             num_envs=spec.num_envs, checkpoint_interval=spec.checkpoint_interval, hyperparameters=spec.hyperparameters,
+            steps=spec.steps,
             memory_bytes=spec.memory_mb * 2**20 if spec.memory_mb else None,
         )  # fmt: skip
         return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from node import bundle
 from node.process import Process
 from node.trainers.base import Artifact, Command, Ending, Evidence, Trainer, TrainingOrder, TrainingRefused
 from node.watch import Watch
@@ -31,6 +32,7 @@ class Judge:
     def ending(self) -> Ending:
         files = self.trainer.collect(self.order, self.workspace)
         self.kept = tuple(artifact for artifact in files if artifact.kind != "model") + self._checkpoint() + self._log()
+        self.kept += (bundle.write(self.order, self.workspace, self.command, self.watch.words),)
         self.models = [artifact.path for artifact in files if artifact.kind == "model"]
         ending = replace(self._verdict(), step=self.watch.step, mean_reward=self.watch.mean_reward)
         return replace(ending, log_tail=self._log_tail())

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import jobs, queries
+from .. import hyperparameters, initialization, jobs, queries
 from ..parts import parts
 from . import auth, views
 from .files import wanted_number
@@ -25,8 +25,11 @@ def submit() -> ResponseReturnValue:
     catalogue = parts(current_app).catalogue
     catalogue.check(request.env_id, request.behaviour, request.steps, request.num_of_areas)
     request = replace(request, trainer=catalogue.trainer(request.env_id))
+    behaviour = catalogue.behaviour(request.env_id, request.behaviour)
+    hyperparameters.check_job(request.trainer, behaviour, request.behaviour, request.hyperparameters)
     if wanted.run_id is None:
-        return jsonify(views.job(jobs.submit(owner.id, request), owner))
+        row = jobs.submit(owner.id, initialization.pinned(owner.id, request))
+        return jsonify(views.job(row, owner))
     return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
 
 

@@ -29,6 +29,12 @@ def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> dict[str, 
         "error": row.error,
         "cancel_requested": row.cancel_requested_at is not None,
         "last_seq": row.last_seq,
+        "num_envs": row.num_envs,
+        "checkpoint_interval": row.checkpoint_interval,
+        "hyperparameters": row.hyperparameters,
+        "initialize_from": str(row.initialize_from) if row.initialize_from else None,
+        "rerun_of": str(row.rerun_of) if row.rerun_of else None,
+        "comparison": row.comparison,
         "model": {key: value for key, value in model(its_model).items() if key in MODEL} if its_model else None,
     }
 

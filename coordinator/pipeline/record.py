@@ -9,6 +9,7 @@ from .. import ledger
 from ..extensions import db
 from ..lifecycle import Change
 from ..models import Attempt, Job, RejectedMessage
+from . import reruns
 from .batch import record_facts
 from .reports import AttemptComplete, AttemptLost, FactsReported, OutcomeReported
 
@@ -33,6 +34,9 @@ def outcome(report: OutcomeReported) -> None:
     elif found[1].outcome is None:
         job, attempt = found
         attempt.outcome, attempt.outcome_at = said.to_wire(), func.now()
+        for artifact in said.artifacts:
+            if artifact.kind == "bundle":
+                attempt.bundle = artifact.manifest
         ledger.finish_if_complete(job, attempt)
     db.session.commit()
 
@@ -46,6 +50,7 @@ def ending(max_attempts: int, report: AttemptComplete) -> None:
         ledger.end_attempt(attempt, said.error or f"It {said.status}.")
         if job.attempt == attempt.number:
             _conclude(job, said, max_attempts, report)
+            reruns.conclude(job)
     ledger.done(TASK_FINISH, report.run_id, report.attempt)
     db.session.commit()
 
@@ -58,6 +63,7 @@ def loss(max_attempts: int, report: AttemptLost) -> None:
         ledger.end_attempt(attempt, report.cause)
         if job.attempt == attempt.number:
             _again(job, report.cause, max_attempts, report)
+            reruns.conclude(job)
     db.session.commit()
 
 

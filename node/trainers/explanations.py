@@ -14,10 +14,13 @@ SIGKILL_CODE = 128 + 9
 # that (or ""), whose fault. {1} in a sentence is the pattern's first group.
 Rules: TypeAlias = tuple[tuple[str, str, str, str, Cause], ...]
 GENERAL: Rules = (
-    ("ValueError", r"(the checkpoint does not fit .*)", "The training could not be resumed: {1}.", "", "user"),
-    ("UnpicklingError", "", "The checkpoint to resume from is damaged.", "", "node"),
+    ("ValueError", r"the checkpoint does not fit (.*)",
+     "The checkpoint to begin with does not fit {1}.", "", "user"),
+    ("UnpicklingError", r"unsupported GLOBAL|not an allowed global|[Uu]nsupported (?:class|global)",
+     "The checkpoint to begin with holds more than weights, so it was not loaded.", "", "user"),
+    ("UnpicklingError", "", "The checkpoint to begin with is damaged.", "", "node"),
     ("", r"PytorchStreamReader|invalid magic number|failed finding central directory",
-     "The checkpoint to resume from is damaged.", "", "node"),
+     "The checkpoint to begin with is damaged.", "", "node"),
     ("", r"[Oo]ut of memory|OutOfMemory|MemoryError|can't allocate memory",
      "The training ran out of memory.", "", "node"),
     ("", r"(?:Torch not compiled with|No CUDA GPUs|Invalid device|CUDA error)",

@@ -98,6 +98,7 @@ def command_line(order: TrainingOrder, executable: Path, machine: Machine) -> li
         "--env": executable,
         "--base-port": order.base_port,
         "--seed": order.seed,
+        "--num-envs": order.num_envs,
         "--num-areas": order.num_of_areas,
         "--timeout-wait": max(10, machine.connect_timeout_s),
         "--torch-device": order.device,

@@ -12,6 +12,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import inspect
+import pickle
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -32,7 +33,7 @@ def cure_torch(threads: int) -> None:
     """One self-contained .onnx file, no code out of checkpoints, and a fixed number of threads."""
     torch: Any = importlib.import_module("torch")
     torch.onnx.export = _with(torch.onnx.export, dynamo=False)
-    torch.load = _with(torch.load, weights_only=True)
+    torch.load = weights_only(torch.load)
     importlib.import_module("mlagents.torch_utils")  # sets a thread count of its own at import
     torch.set_num_threads(threads)
 
@@ -42,6 +43,20 @@ def _with(function: Callable[..., Any], **fixed: Any) -> Callable[..., Any]:
     if not set(fixed) <= set(inspect.signature(function).parameters):
         return function
     return functools.wraps(function)(functools.partial(function, **fixed))
+
+
+def weights_only(load: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.load that never runs code, whatever its caller says. Raises TypeError where torch is too old for it."""
+
+    @functools.wraps(load)
+    def loaded(*args: Any, **kwargs: Any) -> Any:
+        kept = {name: value for name, value in kwargs.items() if name not in ("pickle_module", "weights_only")}
+        try:
+            return load(*args[:2], **kept, weights_only=True)  # file and map_location; the third is the pickle module
+        except EOFError as error:
+            raise pickle.UnpicklingError("The file ends too early.") from error
+
+    return loaded
 
 
 def cure_messages() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from node.trainers.facts import Facts
 from node.trainers.mlagents_facts import StatsToFacts
+from node.trainers.runtime import described
 from node.trainers.stopping import StopRequest
 
 
@@ -19,6 +20,7 @@ def install(facts: Facts, stop: StopRequest) -> None:
     learn = importlib.import_module("mlagents.trainers.learn")
     controller = importlib.import_module("mlagents.trainers.trainer_controller").TrainerController
     saver = importlib.import_module("mlagents.trainers.model_saver.torch_model_saver").TorchModelSaver
+    _around(learn, "run_training", functools.partial(_run_training, facts))
     _around(learn, "register_stats_writer_plugins", lambda original, options: [*original(options), StatsToFacts(facts)])
     _around(controller, "_create_trainers_and_managers", functools.partial(_create_trainers, facts))
     _around(controller, "start_learning", functools.partial(_start_learning, facts))
@@ -35,6 +37,13 @@ def _around(owner: Any, name: str, wrapper: Callable[..., Any]) -> None:
         return wrapper(original, *args, **kwargs)
 
     setattr(owner, name, wrapped)
+
+
+def _run_training(facts: Facts, original: Any, seed: int, options: Any, *others: Any) -> Any:
+    """Tells the options as ML-Agents has resolved them, every default filled in."""
+    facts.tell("configuration", configuration=options.as_dict())
+    facts.tell("runtime", **described())
+    return original(seed, options, *others)
 
 
 def _start_learning(facts: Facts, original: Any, controller: Any, env_manager: Any) -> None:
@@ -65,14 +74,19 @@ def _save_checkpoint(facts: Facts, original: Any, saver: Any, behavior_name: str
 
 
 def _load_model(original: Any, saver: Any, load_path: str, policy: Any = None, reset_global_steps: bool = False) -> Any:
-    """ML-Agents fills what a checkpoint lacks with random weights and only warns; a resumed training must not."""
+    """ML-Agents fills what a checkpoint lacks with random weights and only warns; no training is to begin like that."""
     torch = importlib.import_module("torch")
     saved = torch.load(load_path)
     modules = saver.modules if policy is None else policy.get_modules()
     for name, module in modules.items():
-        if isinstance(module, torch.nn.Module) and _shapes(module.state_dict()) != _shapes(saved.get(name, {})):
+        if isinstance(module, torch.nn.Module) and _shapes(module.state_dict()) != _shapes(_part(saved, name)):
             raise ValueError(f'the checkpoint does not fit the network, its part "{name}" is of another shape')
     return original(saver, load_path, policy, reset_global_steps)
+
+
+def _part(saved: Any, name: str) -> Any:
+    part = saved.get(name) if isinstance(saved, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 def _shapes(state: Any) -> dict[str, Any]:

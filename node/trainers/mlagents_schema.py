@@ -45,13 +45,17 @@ def main() -> None:
 
 
 def document() -> Schema:
-    """{"version", "types": {trainer_type: the schema of its entry under `behaviors`}, "top": schema of the rest}."""
+    """`types`: for each trainer_type the schema of an entry under `behaviors`; `top`: of what stands beside it.
+
+    `top_of_entry` are an entry's options; those of its `hyperparameters` have other names.
+    """
     settings = importlib.import_module("mlagents.trainers.settings")
     _, of_types = importlib.import_module("mlagents.plugins.trainer_type").get_default_trainer_types()
     top = Describer(settings).of_class(settings.RunOptions)
     top["properties"] |= {name: {} for name in REST}
     types = {name: Describer(settings, its).of_class(settings.TrainerSettings) for name, its in of_types.items()}
-    return {"trainer": f"mlagents {version('mlagents')}", "types": types, "top": top}
+    entry = sorted(next(iter(types.values()))["properties"])
+    return {"trainer": f"mlagents {version('mlagents')}", "types": types, "top": top, "top_of_entry": entry}
 
 
 class Describer:

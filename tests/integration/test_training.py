@@ -211,7 +211,7 @@ def test_a_port_that_is_taken_is_the_nodes_fault(order: TrainingOrder, tmp_path:
 def test_a_damaged_checkpoint_is_explained(order: TrainingOrder, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"not a checkpoint")
     ending, _ = run(replace(order, resume_from=tmp_path / "checkpoint.pt"), tmp_path / "1")
-    assert ending.error == "The checkpoint to resume from is damaged."
+    assert ending.error == "The checkpoint to begin with is damaged."
 
 
 # ---- nothing is left

@@ -154,6 +154,9 @@ def _match(app: Flask, path: str) -> None:
 
 def _row() -> Any:
     values = dict.fromkeys(("agent_id", "env_id", "behaviour", "agent_config", "error", "mean_reward"), "")
+    values |= dict.fromkeys(
+        ("num_envs", "checkpoint_interval", "hyperparameters", "initialize_from", "rerun_of", "comparison")
+    )
     numbers = dict.fromkeys(("steps", "num_of_areas", "attempt", "seed", "steps_trained", "last_seq"), 1)
     return SimpleNamespace(
         run_id=RUN_ID, state="RUNNING", job_type="CREATE", created_at=datetime.now(UTC), cancel_requested_at=None,

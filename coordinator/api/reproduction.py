@@ -1,0 +1,45 @@
+"""REST for what decided a run's result, and for running it once more."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Blueprint, jsonify
+from flask.typing import ResponseReturnValue
+
+from .. import queries, reruns
+from ..errors import Conflict
+from . import auth, views
+
+blueprint = Blueprint("reproduction", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
+
+
+@blueprint.get("/bundle")
+def bundle(run_id: UUID) -> ResponseReturnValue:
+    """Everything that decided the result of the newest attempt that has told it."""
+    return jsonify(_bundle(run_id, "bundle"))
+
+
+@blueprint.get("/configuration")
+def configuration(run_id: UUID) -> ResponseReturnValue:
+    """The trainer's configuration as the trainer has resolved it, every default filled in."""
+    resolved = _bundle(run_id, "configuration").get("configuration")
+    if resolved is None:
+        raise Conflict(f"The trainer of run {run_id} ended before it had read its configuration.")
+    return jsonify(resolved)
+
+
+@blueprint.post("/rerun")
+def rerun(run_id: UUID) -> ResponseReturnValue:
+    """A new job with the same everything; once it has ended, its `comparison` says what was the same."""
+    owner = auth.user()
+    return jsonify(views.job(reruns.start(owner.id, run_id), owner))
+
+
+def _bundle(run_id: UUID, what: str) -> dict[str, Any]:
+    job = queries.job_of(auth.user().id, run_id)
+    found = queries.newest_bundle(run_id)
+    if found is None:
+        raise Conflict(
+            f"Run {run_id} has no {what} yet: it is {job.state}. There is one once an attempt has handed in."
+        )
+    return found

@@ -1,0 +1,30 @@
+"""The same run once more: a new job with everything that decided the first one."""
+
+from typing import Any
+from uuid import UUID
+
+from . import jobs, queries
+from .errors import Conflict
+from .lifecycle import JobState
+from .models import Job
+
+
+def start(owner_id: UUID, run_id: UUID) -> Any:
+    """The new job. Raises NotFound, and Conflict for a run that has not ended or never began."""
+    job = queries.job_of(owner_id, run_id)
+    if not JobState(job.state).is_final:
+        raise Conflict(f"Run {run_id} is {job.state}; it can be run again once it has ended.")
+    if not queries.attempts_of(run_id):
+        raise Conflict(f"Run {run_id} was never started, so there is nothing to compare with. Submit a new job.")
+    return jobs.submit(owner_id, same(job))
+
+
+def same(job: Job) -> jobs.Request:
+    """What was asked for, from the first step on: a run that was resumed is trained in one go."""
+    return jobs.Request(
+        job.agent_config, job.env_id, job.agent_id, job.num_of_areas, job.behaviour, job.steps_before + job.steps,
+        job.seed, env_version=job.env_version, build_id=job.build_id, trainer=job.trainer, num_envs=job.num_envs,
+        checkpoint_interval=job.checkpoint_interval, hyperparameters=job.hyperparameters, recording=job.recording,
+        requires=job.requires, initialize_from=job.initialize_from, initialize_key=job.initialize_key,
+        initialize_sha256=job.initialize_sha256, rerun_of=job.run_id,
+    )  # fmt: skip
