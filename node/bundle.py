@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from node import hardware
+from node.builds import environment_hash
 from node.central import sha256_of
 from node.trainers.base import Artifact, Command, TrainingOrder
 
@@ -68,16 +68,8 @@ def start(order: TrainingOrder) -> dict[str, Any]:
 def environment(order: TrainingOrder) -> dict[str, Any]:
     manifest = order.environment.manifest
     return {name: manifest.get(name) for name in ("env_id", "version")} | {
-        "sha256": environment_hash(order.environment.folder)
+        "sha256": environment_hash(order.environment)
     }
-
-
-def environment_hash(folder: Path) -> str:
-    """SHA-256 over names and contents of all files of a build."""
-    digest = sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
-        digest.update(f"{path.relative_to(folder)}\0{sha256_of(path)}\0".encode())
-    return digest.hexdigest()
 
 
 def general(value: Any, folders: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""What a job may set of its trainer, and what a build may bring along: each mistake is named with what would be right."""
+"""What a job may set of its trainer, and what a build may bring: each mistake is named with what would be right."""
 
 from typing import Any
 
