@@ -8,12 +8,13 @@ import requests
 from flask import Flask
 
 from coordinator.pipeline.receiver import deliver
-from coordinator.pipeline.reports import AttemptComplete, AttemptLost, OutcomeReported
+from coordinator.pipeline.reports import AttemptComplete, AttemptLost, FileUploaded, OutcomeReported
 from coordinator.recorder import record_messages
 from tests.jobs import metric, phase
 from wire.codec import encode
 from wire.facts import Artifact, Outcome, facts_to_wire
 from wire.names import EVENT_TYPE, NODE_API
+from wire.uploads import Upload
 
 MODEL, CHECKPOINT = b"an ONNX model" * 1_000, b"a checkpoint"
 
@@ -40,11 +41,23 @@ class PlayedNode:
         with self._app.app_context():
             record_messages([event(run_id, *facts, attempt=attempt, first=first)])
 
-    def upload(self, run_id: str, kind: str, content: bytes, attempt: int = 1) -> Artifact:
+    def upload(self, run_id: str, kind: str, content: bytes, attempt: int = 1, **about: Any) -> Artifact:
         """Into staging, by the link that the coordinator gives."""
-        artifact = Artifact(kind, hashlib.sha256(content).hexdigest(), len(content))
+        artifact = Artifact(kind, hashlib.sha256(content).hexdigest(), len(content), **about)
         link = self.post(f"/attempts/{run_id}/{attempt}/uploads", {"name": artifact.name}).json
         requests.put(link["url"], data=content, timeout=10).raise_for_status()
+        return artifact
+
+    def tell(self, run_id: str, artifact: Artifact, attempt: int = 1) -> None:
+        """That a file of the running attempt is in staging."""
+        with self._app.app_context():
+            deliver(FileUploaded(Upload(UUID(run_id), attempt, artifact)))
+
+    def checkpoint(self, run_id: str, step: int, attempt: int = 1) -> Artifact:
+        """A periodic checkpoint, uploaded and told."""
+        content, name = f"checkpoint at {step} of {attempt}".encode(), f"checkpoint-{step}.pt"
+        artifact = self.upload(run_id, "checkpoint", content, attempt, name=name, step=step)
+        self.tell(run_id, artifact, attempt)
         return artifact
 
     def hand_in(self, run_id: str, *artifacts: Artifact, attempt: int = 1, **said: Any) -> None:
