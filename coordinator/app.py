@@ -7,9 +7,10 @@ from uuid import UUID
 from flask import Flask
 
 from . import cli, connections, pulses, queries
-from .api import answers, files, health, jobs, nodes, reproduction, socket
+from .api import answers, environments, files, health, jobs, nodes, reproduction, socket
 from .api import models as model_routes
 from .api.framing import WholeWritesMiddleware
+from .builds import Builds
 from .config import Config
 from .environments import Catalogue
 from .extensions import db, migrate, sock
@@ -39,7 +40,7 @@ def create_app(config: Config | None = None) -> Flask:
         connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
-    for module in (jobs, files, model_routes, nodes, reproduction, health, socket):
+    for module in (jobs, environments, files, model_routes, nodes, reproduction, health, socket):
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)
@@ -72,7 +73,7 @@ def _build(app: Flask, config: Config) -> None:
     Parts(
         config=config,
         storage=Storage(config),
-        catalogue=Catalogue(folder if folder.is_absolute() else ROOT / folder),
+        catalogue=Catalogue(folder if folder.is_absolute() else ROOT / folder, Builds()),
         hub=hub,
         live=Live(config.broker_url, hub, newest),
         publisher=Publisher(config.broker_url),

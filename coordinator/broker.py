@@ -138,6 +138,12 @@ def send_training(celery: Celery, producer: Any, run_id: UUID, attempt: int, pri
     )
 
 
+def send_verify(celery: Celery, producer: Any, build_id: UUID) -> None:
+    """The task that looks into a build that was uploaded."""
+    kwargs = {"build_id": str(build_id)}
+    celery.send_task(names.TASK_VERIFY, kwargs=kwargs, producer=producer, retry=False, mandatory=True)
+
+
 def send_finish(celery: Celery, producer: Any, run_id: UUID, attempt: int) -> None:
     """The task that ends an attempt: artifacts to their final place, the job to its final state."""
     celery.send_task(

@@ -35,6 +35,9 @@ class Config:
         False, "1 lets old games, which send no token, watch a run and fetch its model by run_id alone"
     )
     environments_dir: str = setting("environments", "folder of the environment builds that jobs may name")
+    build_max_mb: int = setting(10_240, "largest environment build that may be uploaded, in MB")
+    build_max_unpacked_mb: int = setting(51_200, "most that a build may unpack to, in MB")
+    build_max_files: int = setting(200_000, "most files of a build")
     max_body_bytes: int = setting(65_536, "largest body of a request, in bytes")
     max_attempts: int = setting(3, "how often a job is started before a lost node makes it FAILED")
     lease_seconds: float = setting(25.0, "a training whose node is silent for so long is started elsewhere")

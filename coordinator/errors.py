@@ -54,6 +54,12 @@ class Unavailable(CoordinatorError):
     status, code = 503, "unavailable"
 
 
+class RejectedBuild(CoordinatorError):
+    """A build that was uploaded is not what its owner said, or not what can be trained in."""
+
+    code = "rejected_build"
+
+
 class RejectedArtifact(CoordinatorError):
     """An upload is missing or is not what the node said it would be."""
 

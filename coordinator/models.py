@@ -81,6 +81,8 @@ class Build(Base):
     key: Mapped[str] = mapped_column(Text)
     upload_id: Mapped[str | None] = mapped_column(Text)
     """Of the multipart upload; None once it is complete, and from then on nobody can write to the key."""
+    parts: Mapped[list[Any] | None] = mapped_column(JSONB)
+    """Of that upload, as its owner says: [number, ETag] each."""
     manifest: Mapped[Json | None] = mapped_column(JSONB)
     """As sent with the upload, or found in the archive; with each behaviour's `configuration` once READY."""
     unpacked_size: Mapped[int | None]

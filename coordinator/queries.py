@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select, true
+from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
 from .errors import Conflict, NotFound
 from .extensions import db
 from .lifecycle import JobState
-from .models import Artifact, Attempt, Build, Event, Job, Metric, Node
+from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node
 
 NEWEST = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
 
@@ -142,6 +142,39 @@ def build_held_by(node_id: UUID, build_id: UUID) -> Build:
     if build := db.session.scalars(held.where(*mine).limit(1)).first():
         return build
     raise Conflict(f"You hold no attempt of a job that trains in build {build_id}.")
+
+
+@dataclass(frozen=True, slots=True)
+class BuildForNode:
+    """A build as a node needs it; `needs_check` when this node has not told yet how it ran there."""
+
+    row: Build
+    needs_check: bool
+
+
+def build_for(node_id: UUID, build_id: UUID) -> BuildForNode:
+    """Raises NotFound; a job's build is always there."""
+    if (build := db.session.get(Build, build_id)) is None:
+        raise NotFound(f"There is no build {build_id}.")
+    return BuildForNode(build, db.session.get(BuildCheck, (build_id, node_id)) is None)
+
+
+def builds_of(user_id: UUID, env_id: str | None = None) -> list[Build]:
+    """All that are READY, and this user's others; the newest first of each environment, those that are READY before."""
+    wanted = select(Build).where(or_(Build.state == "READY", Build.owner_id == user_id))
+    if env_id is not None:
+        wanted = wanted.where(Build.env_id == env_id)
+    order = (Build.env_id, (Build.state != "READY"), Build.ready_at.desc().nulls_last(), Build.created_at.desc())
+    return list(db.session.scalars(wanted.order_by(*order)))
+
+
+def checks_of(build_ids: list[UUID]) -> dict[UUID, list[tuple[BuildCheck, str]]]:
+    """What nodes found, each with the node's name."""
+    wanted = select(BuildCheck, Node.name).join(Node).where(BuildCheck.build_id.in_(build_ids)).order_by(Node.name)
+    found: dict[UUID, list[tuple[BuildCheck, str]]] = {}
+    for check, node in db.session.execute(wanted):
+        found.setdefault(check.build_id, []).append((check, node))
+    return found
 
 
 def is_there() -> Any:

@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import bindparam, func, update
 from sqlalchemy import select as sql_select
 
-from wire.names import TASK_TRAIN
+from wire.names import TASK_TRAIN, TASK_VERIFY
 
 from . import broker
 from .extensions import db
@@ -73,13 +73,15 @@ class Relay:
     def _send(self, row: Any, sender: broker.ConfirmedSender) -> None:
         if row.task == TASK_TRAIN:
             broker.send_training(self._celery, sender.producer, row.run_id, row.attempt, row.priority)
+        elif row.task == TASK_VERIFY:
+            broker.send_verify(self._celery, sender.producer, row.build_id)
         else:
             broker.send_finish(self._celery, sender.producer, row.run_id, row.attempt)
         sender.sent()
 
 
 _WAITING = (
-    sql_select(Outbox.id, Outbox.task, Outbox.run_id, Outbox.attempt, Outbox.priority)
+    sql_select(Outbox.id, Outbox.task, Outbox.run_id, Outbox.build_id, Outbox.attempt, Outbox.priority)
     .where(Outbox.sent_at.is_(None))
     .order_by(Outbox.id)
     .limit(BATCH)

@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -10,10 +12,13 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .config import Config
-from .errors import RejectedArtifact, Unavailable
+from .errors import BadRequest, RejectedArtifact, Unavailable
 
 CHUNK = 256 * 1024
 LINK_SECONDS = 900
+PART_LINK_SECONDS = 3_600
+PATIENCE_SECONDS = 300
+"""S3 may take minutes to join the parts of a large upload."""
 
 _CLIENT = ClientConfig(
     signature_version="s3v4",
@@ -35,11 +40,12 @@ class Storage:
         self._s3: Any = None
         self._signer: Any = None
 
-    def _client(self, endpoint: str) -> Any:
+    def _client(self, endpoint: str, **config: Any) -> Any:
         return boto3.client(
             "s3", endpoint_url=endpoint or None, region_name=self._config.s3_region,
             aws_access_key_id=self._config.s3_access_key_id or None,
-            aws_secret_access_key=self._config.s3_secret_access_key or None, config=_CLIENT,
+            aws_secret_access_key=self._config.s3_secret_access_key or None,
+            config=_CLIENT.merge(ClientConfig(**config)),
         )  # fmt: skip
 
     @property
@@ -55,6 +61,10 @@ class Storage:
         if self._signer is None:
             self._signer = self._client(self._config.s3_public_endpoint_url or self._config.s3_endpoint_url)
         return self._signer
+
+    @cached_property
+    def _patient(self) -> Any:
+        return self._client(self._config.s3_endpoint_url, read_timeout=PATIENCE_SECONDS, retries={"max_attempts": 1})
 
     def upload_link(self, key: str) -> str:
         """A link by which its holder can PUT that one object for a quarter of an hour."""
@@ -88,6 +98,55 @@ class Storage:
             raise
         except (BotoCoreError, ClientError, OSError) as error:
             raise Unavailable(f"Storage does not answer ({_reason(error)}).") from error
+
+    def begin_upload(self, key: str) -> str:
+        """A multipart upload; its id."""
+        with _answering():
+            return str(self.s3.create_multipart_upload(Bucket=self.bucket, Key=key)["UploadId"])
+
+    def part_link(self, key: str, upload_id: str, number: int) -> str:
+        """A link by which its holder can PUT that part of the upload for an hour. The answer's ETag is its receipt."""
+        params = {"Bucket": self.bucket, "Key": key, "UploadId": upload_id, "PartNumber": number}
+        return str(self.signer.generate_presigned_url("upload_part", Params=params, ExpiresIn=PART_LINK_SECONDS))
+
+    def complete_upload(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> None:
+        """Joins the parts, (number, ETag) each. One that is complete already stays so. Raises BadRequest."""
+        joined = {"Parts": [{"PartNumber": number, "ETag": etag} for number, etag in parts]}
+        with _answering():
+            try:
+                self._patient.complete_multipart_upload(
+                    Bucket=self.bucket, Key=key, UploadId=upload_id, MultipartUpload=joined
+                )
+            except ClientError as error:
+                code = _reason(error)
+                if not (code == "NoSuchUpload" and self.size(key) is not None) and code in NOT_AS_SENT:
+                    raise BadRequest(f"{NOT_AS_SENT[code]} Upload the build again.") from error
+                if code != "NoSuchUpload":
+                    raise
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Forgets the parts; an upload that is not there (any more) is none."""
+        with _answering():
+            try:
+                self.s3.abort_multipart_upload(Bucket=self.bucket, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if _reason(error) not in ("NoSuchUpload", "NoSuchKey", "404"):
+                    raise
+
+    def size(self, key: str) -> int | None:
+        """In bytes; None where there is no such object."""
+        with _answering():
+            try:
+                return int(self.s3.head_object(Bucket=self.bucket, Key=key)["ContentLength"])
+            except ClientError as error:
+                if _reason(error) in ("NoSuchKey", "404", "NotFound"):
+                    return None
+                raise
+
+    def body(self, key: str, start: int) -> "Body":
+        """The object from that byte on."""
+        with _answering():
+            return Body(self.s3.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-")["Body"])
 
     def delete(self, key: str) -> None:
         """Deletes the object; one that is not there is none."""
@@ -133,6 +192,38 @@ class Storage:
             raise RejectedArtifact(f"The upload has {found} bytes; the node said {size}.")
         if digest.hexdigest() != sha256:
             raise RejectedArtifact(f"The upload's SHA-256 is {digest.hexdigest()}; the node said {sha256}.")
+
+
+class Body:
+    """An object that comes over one connection."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.close = stream.close
+
+    def read(self, most: int) -> bytes:
+        """The next bytes, none at the end. Raises OSError when the connection breaks."""
+        try:
+            return bytes(self._stream.read(most))
+        except BotoCoreError as error:
+            raise OSError(str(error)) from error
+
+
+NOT_AS_SENT = {
+    "NoSuchUpload": "This upload is not there any more.",
+    "InvalidPart": "A part is missing in storage, or is not the one whose ETag was told.",
+    "InvalidPartOrder": "The parts are not in the order of their numbers.",
+    "EntityTooSmall": "A part other than the last is too small.",
+    "MalformedXML": "The list of parts is not one that storage understands.",
+}
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError, OSError) as error:
+        raise Unavailable(f"Storage does not answer ({_reason(error)}).") from error
 
 
 def _prepend(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

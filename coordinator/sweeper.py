@@ -14,7 +14,7 @@ from sqlalchemy import delete, exists, func, select, update
 
 from wire.names import TASK_TRAIN
 
-from . import artifacts, ledger, pulses
+from . import artifacts, builds, ledger, pulses
 from .broker import TRAIN_QUEUE
 from .extensions import db
 from .lifecycle import ACTIVE, FINAL
@@ -46,7 +46,7 @@ class Sweeper:
         """Sweeps until `stop`."""
         while not stop.wait(self._every):
             for sweep in (self.end_silent_attempts, self.resend, self.finish_without_late_facts, self.purge_deleted,
-                          self.delete_dropped, self.clear_staging):  # fmt: skip
+                          self.delete_dropped, self.clear_staging, self.remove_unfinished_uploads):  # fmt: skip
                 try:
                     with self._app.app_context():
                         sweep()
@@ -130,6 +130,10 @@ class Sweeper:
             artifacts.drop(db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all())
             db.session.execute(delete(Job).where(Job.run_id == run_id))
             db.session.commit()
+
+    def remove_unfinished_uploads(self) -> None:
+        """Builds that somebody began to upload and has not finished for a day."""
+        builds.remove_unfinished(self._storage)
 
 
 def _is_awaited(key: str) -> bool:

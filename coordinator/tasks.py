@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from celery import Celery
 from flask import Flask
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from wire import names
+from wire.archive import Limits
 from wire.facts import BadFact, Outcome
 from wire.uploads import Upload
 
@@ -21,6 +23,8 @@ from .extensions import db
 from .pipeline import record
 from .pipeline.receiver import deliver
 from .pipeline.reports import AttemptComplete, AttemptLost, FileUploaded, OutcomeReported, Report
+from .storage import Storage
+from .verification import verify
 
 log = logging.getLogger(__name__)
 LOST = "Its worker process died on the node."
@@ -53,6 +57,16 @@ def register(celery: Celery, app: Flask) -> None:
     def finish(run_id: str, attempt: int) -> None:
         # while S3 is away this raises and is rejected: the outbox still has the task and sends it again
         _patiently(app, lambda: deliver(AttemptComplete(*names.attempt_of(names.task_id(run_id, attempt)))))
+
+
+def register_verification(celery: Celery, app: Flask, storage: Storage, limits: Limits) -> None:
+    """Adds the task that looks into uploaded builds. Acknowledged early: it may take longer than a broker waits for an
+    acknowledgement, and while its work is not done the outbox sends it again."""
+
+    @celery.task(name=names.TASK_VERIFY, shared=False)
+    def verify_build(build_id: str) -> None:
+        with app.app_context():
+            verify(storage, limits, UUID(build_id))
 
 
 def _outcome(message: Any) -> None:

@@ -11,6 +11,7 @@ from . import broker, tasks
 from .app import create_app
 from .parts import parts
 from .pipeline import steps
+from .verification import limits_of
 
 
 def create_worker() -> Celery:
@@ -19,6 +20,7 @@ def create_worker() -> Celery:
     its = parts(app)
     celery = broker.make_celery(its.config.broker_url, "results")
     tasks.register(celery, app)
+    tasks.register_verification(celery, app, its.storage, limits_of(its.config))
     steps.connect(its.storage, its.publisher, its.config)
 
     @celeryd_init.connect(weak=False)

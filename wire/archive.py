@@ -78,7 +78,7 @@ def contents(file: BinaryIO, wanted: set[str], limits: Limits, most: int) -> dic
 
 
 def unpack(path: Path, folder: Path, limits: Limits) -> Listing:
-    """Unpacks into a folder that is empty. Files get mode 755 or 644; links are made last, so none is ever followed.
+    """Unpacks into a folder that is empty or is made. Files get mode 755 or 644; links are made last, none is followed.
 
     Raises BadArchive, and OSError for the disk's own reasons; what was written until then is the caller's to remove.
     """
@@ -95,6 +95,7 @@ def unpack(path: Path, folder: Path, limits: Limits) -> Listing:
             links[name] = member.target
 
     links: dict[str, str] = {}
+    folder.mkdir(parents=True, exist_ok=True)
     with path.open("rb") as file:
         found = _walk(file, limits, write)
     for name, target in links.items():

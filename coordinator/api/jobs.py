@@ -8,6 +8,7 @@ from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from .. import hyperparameters, initialization, jobs, queries
+from ..models import Job
 from ..parts import parts
 from . import auth, views
 from .files import wanted_number
@@ -22,15 +23,24 @@ def submit() -> ResponseReturnValue:
     owner = auth.user()
     wanted = body(TrainJobBody)
     request = wanted.request()
-    catalogue = parts(current_app).catalogue
-    catalogue.check(request.env_id, request.behaviour, request.steps, request.num_of_areas)
-    request = replace(request, trainer=catalogue.trainer(request.env_id))
-    behaviour = catalogue.behaviour(request.env_id, request.behaviour)
-    hyperparameters.check_job(request.trainer, behaviour, request.behaviour, request.hyperparameters)
-    if wanted.run_id is None:
-        row = jobs.submit(owner.id, initialization.pinned(owner.id, request))
-        return jsonify(views.job(row, owner))
-    return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
+    if wanted.run_id is not None:
+        _check_resume(queries.job_of(owner.id, wanted.run_id), request)
+        return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
+    its = parts(current_app).catalogue.choose(
+        request.env_id, request.behaviour, request.steps, request.num_of_areas, request.num_envs
+    )
+    behaviour = its.behaviour(request.behaviour)
+    hyperparameters.check_job(its.trainer, behaviour, request.behaviour, request.hyperparameters)
+    request = replace(request, trainer=its.trainer, env_version=its.version, build_id=its.build_id)
+    row = jobs.submit(owner.id, initialization.pinned(owner.id, request))
+    return jsonify(views.job(row, owner))
+
+
+def _check_resume(job: Job, request: jobs.Request) -> None:
+    """A job goes on in the version that it began in, within that one's limits."""
+    if (request.env_id, request.behaviour) == (job.env_id, job.behaviour):
+        its = parts(current_app).catalogue.pinned(job.env_id, job.build_id)
+        its.check(request.behaviour, request.steps, request.num_of_areas, job.num_envs)
 
 
 @blueprint.get("")

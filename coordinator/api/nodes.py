@@ -8,12 +8,12 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, staging_key
 
-from .. import jobs, queries
+from .. import builds, jobs, queries
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
 from . import auth, views
-from .schemas import ClaimBody, NodeBody, UploadBody, body
+from .schemas import CheckBody, ClaimBody, NodeBody, UploadBody, body
 
 blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
 
@@ -32,7 +32,7 @@ def claim() -> ResponseReturnValue:
     its = parts(current_app)
     job, told = jobs.claim(node, wanted.run_id, wanted.attempt, wanted.claim, its.config.lease_seconds)
     its.publisher.publish([told] if told else [])
-    return jsonify(spec=_spec(job).to_wire(), lease_seconds=its.config.lease_seconds)
+    return jsonify(spec=_spec(job, node).to_wire(), lease_seconds=its.config.lease_seconds)
 
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/heartbeat")
@@ -58,6 +58,14 @@ def build_link(build_id: UUID) -> ResponseReturnValue:
     return jsonify(url=parts(current_app).storage.download_link(build.key))
 
 
+@blueprint.post("/builds/<uuid:build_id>/check")
+def build_check(build_id: UUID) -> ResponseReturnValue:
+    """What the node found when it first ran a build."""
+    node, said = auth.node_id(), body(CheckBody)
+    builds.checked(node, build_id, said.error, said.seconds, said.found)
+    return jsonify(True)
+
+
 @blueprint.get("")
 def index() -> ResponseReturnValue:
     """The nodes there are."""
@@ -65,8 +73,9 @@ def index() -> ResponseReturnValue:
     return jsonify([views.node(row) for row in queries.nodes()])
 
 
-def _spec(job: Job) -> JobSpec:
+def _spec(job: Job, node: UUID) -> JobSpec:
     its = parts(current_app).storage
+    build = queries.build_for(node, job.build_id) if job.build_id else None
     checkpoint = queries.newest_checkpoint(job.run_id, job.attempt)
     initialize = its.download_link(job.initialize_key) if job.initialize_key and not checkpoint else None
     return JobSpec(
@@ -79,5 +88,7 @@ def _spec(job: Job) -> JobSpec:
         checkpoint_sha256=checkpoint.sha256 if checkpoint else None,
         start_step=queries.start_step(job, job.attempt),
         initialize_url=initialize, initialize_sha256=job.initialize_sha256 if initialize else None,
+        build=views.build_to_fetch(build.row, its.download_link(build.row.key)) if build else None,
+        manifest=build.row.manifest if build else None, needs_check=build.needs_check if build else False,
         memory_mb=job.requires.get("memory_mb"), recording=job.recording,
     )  # fmt: skip

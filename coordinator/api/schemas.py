@@ -23,21 +23,23 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Free = Annotated[str, Field(max_length=10_000, pattern=WITHOUT_NUL)]
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
-T = TypeVar("T", bound="_Body")
+T = TypeVar("T", bound="Body")
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Of every request."""
+
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class NnModelConfig(_Body):
+class NnModelConfig(Body):
     """Which behaviour is trained, for how many environment steps."""
 
     behavior_name: Name
     steps: Whole
 
 
-class EnvConfig(_Body):
+class EnvConfig(Body):
     """Which environment is trained in, with how many areas; `agent_id` is the game's own."""
 
     agent_id: Free
@@ -45,14 +47,14 @@ class EnvConfig(_Body):
     num_of_areas: Whole
 
 
-class Recording(_Body):
+class Recording(Body):
     """Which episodes of the job are recorded: every n-th (0: none), and at most so many MB of the job."""
 
     every: Annotated[int, Field(ge=0, le=1_000_000)] = 1
     max_mb: Annotated[int, Field(ge=0, le=100_000)] | None = None
 
 
-class Requires(_Body):
+class Requires(Body):
     """What a node must have to train the job."""
 
     gpu: bool = False
@@ -60,7 +62,7 @@ class Requires(_Body):
     labels: Annotated[list[Label], Field(max_length=16)] = []
 
 
-class TrainJobBody(_Body):
+class TrainJobBody(Body):
     """What a game posts. With the `run_id` of a job that succeeded, that job is trained further.
 
     The same `seed` on the same kind of machine gives the same training again; without one it is random.
@@ -89,7 +91,7 @@ class TrainJobBody(_Body):
         )  # fmt: skip
 
 
-class ClaimBody(_Body):
+class ClaimBody(Body):
     """A node wants to train this attempt; `claim` is made up anew by each execution of the task."""
 
     run_id: Annotated[UUID, Field(strict=False)]
@@ -97,20 +99,28 @@ class ClaimBody(_Body):
     claim: Annotated[UUID, Field(strict=False)]
 
 
-class UploadBody(_Body):
+class UploadBody(Body):
     """A node wants to upload a file of an attempt it holds."""
 
     name: Annotated[str, Field(max_length=200, pattern=FILE)]
 
 
-class NodeBody(_Body):
+class CheckBody(Body):
+    """What a node found when it first ran a build; `error` null, it passed."""
+
+    error: Annotated[str, Field(max_length=2_000, pattern=WITHOUT_NUL)] | None = None
+    seconds: Annotated[float, Field(ge=0, le=86_400, strict=False)] = 0.0
+    found: dict[str, Any] = {}
+
+
+class NodeBody(Body):
     """A node says that it is there."""
 
     slots: Annotated[int, Field(ge=1, le=1_000)]
     has: dict[str, Any] = {}
 
 
-class Hello(_Body):
+class Hello(Body):
     """A WebSocket's first message: with `after`, all events after that number; without, the current attempt's."""
 
     run_id: Annotated[UUID, Field(strict=False)]

@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from ..environments import Environment
 from ..lifecycle import JobState
-from ..models import Artifact, Attempt, Metric, Node
+from ..models import Artifact, Attempt, Build, BuildCheck, Metric, Node
 from .auth import Owner
 
 MODEL = ("version", "sha256", "size")
@@ -80,6 +81,51 @@ def metric(row: Metric) -> dict[str, Any]:
         "attempt": row.attempt,
         "statistics": row.statistics,
     }
+
+
+def build(row: Build) -> dict[str, Any]:
+    """One version of an environment."""
+    return {"id": str(row.id), "env_id": row.env_id, "version": row.version, "state": row.state, "error": row.error}
+
+
+def build_in_full(row: Build, checks: list[tuple[BuildCheck, str]]) -> dict[str, Any]:
+    """The same with everything that is known of it."""
+    manifest = row.manifest or {}
+    return build(row) | {
+        "size": row.size, "sha256": row.sha256, "unpacked_size": row.unpacked_size, "files": row.files,
+        "created_at": row.created_at.isoformat(), "ready_at": row.ready_at.isoformat() if row.ready_at else None,
+        "retired_at": row.retired_at.isoformat() if row.retired_at else None,
+        **{name: manifest.get(name) for name in ("kind", "executable", "areas", "num_envs")},
+        "behaviours": manifest.get("behaviours", {}),
+        "checks": [{"node": node, "error": its.error, "seconds": its.seconds, "found": its.found,
+                    "checked_at": its.checked_at.isoformat()} for its, node in checks],
+    }  # fmt: skip
+
+
+def build_to_fetch(row: Build, url: str) -> dict[str, Any]:
+    """For a node: what it needs to fetch the build, and to know that it has it."""
+    return {"id": str(row.id), "url": url, "sha256": row.sha256, "size": row.size}
+
+
+def environment(env_id: str, builds: list[Build]) -> dict[str, Any]:
+    """An environment of the store, READY versions first, the newest of them first of all."""
+    newest = builds[0]
+    manifest = (newest.manifest or {}) if newest.state == "READY" else {}
+    return _environment(env_id, newest.version if newest.state == "READY" else None, manifest) | {
+        "source": "store", "versions": [build(row) for row in builds],
+    }  # fmt: skip
+
+
+def installed(its: Environment) -> dict[str, Any]:
+    """An environment that came with the installation."""
+    one = {"version": its.version, "state": "READY", "error": None, "behaviours": its.manifest["behaviours"]}
+    return _environment(its.env_id, its.version, its.manifest) | {"source": "installation", "versions": [one]}
+
+
+def _environment(env_id: str, version: str | None, manifest: dict[str, Any]) -> dict[str, Any]:
+    return {"env_id": env_id, "version": version, "name": manifest.get("name"), "kind": manifest.get("kind", "unity"),
+            "description": manifest.get("description"), "behaviours": sorted(manifest.get("behaviours", {})),
+            "areas": manifest.get("areas")}  # fmt: skip
 
 
 def node(row: Node) -> dict[str, Any]:

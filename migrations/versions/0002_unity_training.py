@@ -21,6 +21,7 @@ def upgrade() -> None:
     sa.Column('size', sa.BigInteger(), nullable=False),
     sa.Column('key', sa.Text(), nullable=False),
     sa.Column('upload_id', sa.Text(), nullable=True),
+    sa.Column('parts', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.Column('manifest', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
     sa.Column('unpacked_size', sa.BigInteger(), nullable=True),
     sa.Column('files', sa.BigInteger(), nullable=True),

@@ -29,7 +29,7 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 @pytest.mark.parametrize(("steps", "areas"), [(10, 1), (20, 4), (15, 2)])
 def test_what_lies_within_the_limits_is_taken(catalogue: Catalogue, steps: int, areas: int) -> None:
-    catalogue.check("maze", "Walk", steps, areas)
+    catalogue.choose("maze", "Walk", steps, areas)
 
 
 @pytest.mark.parametrize(("job", "sentence"), [
@@ -42,13 +42,13 @@ def test_what_lies_within_the_limits_is_taken(catalogue: Catalogue, steps: int, 
 ])  # fmt: skip
 def test_what_there_is_not_is_refused_with_what_there_is(catalogue: Catalogue, job: Any, sentence: str) -> None:
     with pytest.raises(BadRequest) as caught:
-        catalogue.check(*job)
+        catalogue.choose(*job)
     assert caught.value.detail == sentence
 
 
 def test_without_environments_no_job_can_be_taken(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="Available: none"):
-        Catalogue(tmp_path / "nowhere").check("maze", "Walk", 10, 1)
+        Catalogue(tmp_path / "nowhere").choose("maze", "Walk", 10, 1)
 
 
 @pytest.mark.parametrize("manifest", [

@@ -1,0 +1,127 @@
+"""REST for studios: upload builds of environments, list and show what there is, retire what is not to be used."""
+
+from typing import Annotated, Any
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from .. import builds, queries
+from ..builds import MEGABYTE, part_count, part_size
+from ..errors import BadRequest, NotFound
+from ..models import Build
+from ..parts import parts
+from . import auth, views
+from .schemas import Body, body
+
+blueprint = Blueprint("environments", __name__, url_prefix="/api/v1/environments")
+VERSION = "/<env_id>/versions/<version>"
+MAX_BODY = 512 * 1024
+"""A manifest may have half of it."""
+Id = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class NewBuildBody(Body):
+    """An archive that is to be uploaded. Its manifest is in it, unless it comes with this."""
+
+    env_id: Id
+    version: Id
+    size: Annotated[int, Field(ge=1, le=2**50)]
+    sha256: Digest
+    manifest: dict[str, Any] | None = None
+
+
+class Part(Body):
+    """A part that was PUT, with the ETag that S3 answered."""
+
+    number: Annotated[int, Field(ge=1, le=10_000)]
+    etag: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+
+
+class PartsBody(Body):
+    """All parts of an upload, in order."""
+
+    parts: Annotated[list[Part], Field(min_length=1, max_length=10_000)]
+
+
+class NumbersBody(Body):
+    """The parts that are still to be uploaded."""
+
+    numbers: Annotated[list[Annotated[int, Field(ge=1, le=10_000)]], Field(max_length=10_000)] | None = None
+
+
+@blueprint.post("")
+def upload() -> ResponseReturnValue:
+    """A place for a new version: links by which its parts go straight to S3."""
+    owner = auth.user()
+    request.max_content_length = MAX_BODY
+    wanted, its = body(NewBuildBody), parts(current_app)
+    if wanted.size > its.config.build_max_mb * MEGABYTE:
+        raise BadRequest(
+            f"size: A build may have at most {its.config.build_max_mb} MB, not {wanted.size / MEGABYTE:.0f}."
+        )
+    new = builds.Upload(wanted.env_id, wanted.version, wanted.size, wanted.sha256, wanted.manifest)
+    return _links(builds.begin(its.storage, owner.id, new), None)
+
+
+@blueprint.post(VERSION + "/parts")
+def links(env_id: str, version: str) -> ResponseReturnValue:
+    """Fresh links: those of an upload do not last."""
+    build = builds.uploading(auth.user().id, env_id, version)
+    return _links(build, body(NumbersBody).numbers)
+
+
+@blueprint.post(VERSION + "/complete")
+def complete(env_id: str, version: str) -> ResponseReturnValue:
+    """Every part is there: what has come is verified now."""
+    owner = auth.user()
+    request.max_content_length = MAX_BODY
+    done = [(part.number, part.etag) for part in body(PartsBody).parts]
+    return jsonify(views.build(builds.complete(owner.id, env_id, version, done)))
+
+
+@blueprint.post(VERSION + "/retire")
+def retire(env_id: str, version: str) -> ResponseReturnValue:
+    """The version takes no new jobs."""
+    build = builds.retire(auth.user().id, env_id, version)
+    parts(current_app).catalogue.forget(env_id)
+    return jsonify(views.build(build))
+
+
+@blueprint.get("")
+def index() -> ResponseReturnValue:
+    """What can be trained in, and the caller's own builds that cannot (yet, or any more)."""
+    catalogue = parts(current_app).catalogue
+    rows = _by_name(queries.builds_of(auth.user().id))
+    stored = [views.environment(env_id, its) for env_id, its in rows.items()]
+    installed = [views.installed(it) for it in catalogue.environments.values() if it.env_id not in rows]
+    return jsonify(sorted(stored + installed, key=lambda it: str(it["env_id"])))
+
+
+@blueprint.get("/<env_id>")
+def show(env_id: str) -> ResponseReturnValue:
+    """One environment, each of its versions with its behaviours and with what nodes found."""
+    found = queries.builds_of(auth.user().id, env_id)
+    if found:
+        checks = queries.checks_of([build.id for build in found])
+        details = [views.build_in_full(build, checks.get(build.id, [])) for build in found]
+        return jsonify(views.environment(env_id, found) | {"versions": details})
+    if installed := parts(current_app).catalogue.environments.get(env_id):
+        return jsonify(views.installed(installed))
+    raise NotFound(f"There is no environment {env_id!r}.")
+
+
+def _by_name(rows: list[Build]) -> dict[str, list[Build]]:
+    found: dict[str, list[Build]] = {}
+    for build in rows:
+        found.setdefault(build.env_id, []).append(build)
+    return found
+
+
+def _links(build: Build, numbers: list[int] | None) -> ResponseReturnValue:
+    """`numbers` None: of all parts."""
+    storage, upload_id, count = parts(current_app).storage, build.upload_id or "", part_count(build.size)
+    wanted = range(1, count + 1) if numbers is None else [number for number in numbers if number <= count]
+    made = [{"number": number, "url": storage.part_link(build.key, upload_id, number)} for number in wanted]
+    return jsonify(views.build(build) | {"part_size": part_size(build.size), "parts": made})

@@ -1,0 +1,174 @@
+"""Commands on builds of the environment store: upload, complete, retire, and what a node's check has found.
+
+Each is one transaction or two. A version is written once; only one that was rejected or never finished is replaced.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from wire.names import TASK_VERIFY, build_key
+
+from . import ledger
+from .environments import Environment, Store, environment_of
+from .errors import Conflict, NotFound
+from .extensions import db
+from .models import Build, BuildCheck, Outbox
+from .storage import Storage
+
+MEGABYTE = 1024 * 1024
+UPLOAD_PATIENCE = timedelta(days=1)
+MIN_PART, MOST_PARTS = 16 * MEGABYTE, 100
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A build that somebody wants to upload: an archive of `size` bytes."""
+
+    env_id: str
+    version: str
+    size: int
+    sha256: str
+    manifest: dict[str, Any] | None = None
+    """None: it is in the archive."""
+
+
+def part_size(size: int) -> int:
+    """Of each part of an upload but the last, in bytes: at most a hundred parts."""
+    return max(MIN_PART, -(-size // (MOST_PARTS * MEGABYTE)) * MEGABYTE)
+
+
+def part_count(size: int) -> int:
+    return max(1, -(-size // part_size(size)))
+
+
+def begin(storage: Storage, owner_id: UUID, wanted: Upload) -> Build:
+    """A build that is to be uploaded now. Raises Conflict for a version that is there, and for somebody else's name."""
+    _lock_name(wanted.env_id)
+    _check_owner(owner_id, wanted.env_id)
+    _make_way(storage, _find(wanted.env_id, wanted.version))
+    made = uuid4()
+    build = Build(id=made, env_id=wanted.env_id, version=wanted.version, owner_id=owner_id, sha256=wanted.sha256,
+                  size=wanted.size, manifest=wanted.manifest, key=build_key(made), state="UPLOADING")  # fmt: skip
+    db.session.add(build)
+    db.session.commit()
+    build.upload_id = storage.begin_upload(build.key)
+    db.session.commit()
+    return build
+
+
+def uploading(owner_id: UUID, env_id: str, version: str) -> Build:
+    """A build of the caller's that is being uploaded. Raises NotFound, or Conflict when it is no longer."""
+    build = _owned(owner_id, env_id, version)
+    if build.state != "UPLOADING" or build.upload_id is None:
+        raise Conflict(f"Version {version!r} of environment {env_id!r} is {build.state}: nothing is to be uploaded.")
+    return build
+
+
+def complete(owner_id: UUID, env_id: str, version: str, parts: list[tuple[int, str]]) -> Build:
+    """All parts are in S3: from now on the build is VERIFYING. One that is so already is answered as it is."""
+    build = _owned(owner_id, env_id, version)
+    if build.state == "UPLOADING" and build.upload_id:
+        wanted = part_count(build.size)
+        if [number for number, _ in parts] != list(range(1, wanted + 1)):
+            raise Conflict(f"The upload has {wanted} parts: name all of them, in order, from 1 on.")
+        build.state, build.parts = "VERIFYING", [[number, etag] for number, etag in parts]
+        db.session.execute(insert(Outbox).values(task=TASK_VERIFY, build_id=build.id, attempt=0, priority=0))
+        db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
+    db.session.commit()
+    return build
+
+
+def retire(owner_id: UUID, env_id: str, version: str) -> Build:
+    """Takes no new jobs any more; those that have it go on. Raises NotFound, or Conflict for one that was not READY."""
+    build = _owned(owner_id, env_id, version)
+    if build.state not in ("READY", "RETIRED"):
+        raise Conflict(f"Version {version!r} of environment {env_id!r} is {build.state}; only a READY one is retired.")
+    build.state, build.retired_at = "RETIRED", build.retired_at or func.now()
+    db.session.commit()
+    return build
+
+
+def checked(node_id: UUID, build_id: UUID, error: str | None, seconds: float, found: dict[str, Any]) -> None:
+    """What a node saw when it first ran a build; what it saw last counts. Raises NotFound."""
+    if db.session.get(Build, build_id) is None:
+        raise NotFound(f"There is no build {build_id}.")
+    row = {"error": error, "seconds": seconds, "found": found, "checked_at": func.now()}
+    made = upsert(BuildCheck).values(build_id=build_id, node_id=node_id, **row)
+    db.session.execute(made.on_conflict_do_update(index_elements=["build_id", "node_id"], set_=row))
+    db.session.commit()
+
+
+def remove(storage: Storage, build: Build) -> None:
+    """Forgets a build that nobody can train in: first what is of it in S3, then its row."""
+    if build.upload_id:
+        storage.abort_upload(build.key, build.upload_id)
+    storage.delete(build.key)
+    db.session.execute(delete(Build).where(Build.id == build.id))
+
+
+def remove_unfinished(storage: Storage) -> None:
+    """Removes uploads that were begun more than a day ago and never completed."""
+    old = select(Build).where(Build.state == "UPLOADING", Build.created_at < func.now() - UPLOAD_PATIENCE)
+    for build in db.session.scalars(old.limit(20).with_for_update(skip_locked=True)).all():
+        remove(storage, build)
+    db.session.commit()
+
+
+class Builds(Store):
+    """The environment store as the catalogue asks for it. Needs the app's context."""
+
+    def ready(self, env_id: str, version: str | None) -> Environment | None:
+        wanted = select(Build.id, Build.manifest).where(Build.env_id == env_id, Build.state == "READY")
+        wanted = wanted.where(Build.version == version) if version else wanted.order_by(Build.ready_at.desc())
+        with db.engine.connect() as connection:  # a session would cost more than the statement
+            row = connection.execute(wanted.limit(1)).first()
+        return environment_of(row.manifest, row.id) if row else None
+
+    def build(self, build_id: UUID) -> Environment | None:
+        found = db.session.get(Build, build_id)
+        return environment_of(found.manifest, found.id) if found and found.manifest else None
+
+    def versions(self, env_id: str) -> list[str]:
+        wanted = select(Build.version).where(Build.env_id == env_id, Build.state == "READY")
+        return list(db.session.scalars(wanted.order_by(Build.ready_at.desc())))
+
+    def env_ids(self) -> list[str]:
+        return list(db.session.scalars(select(Build.env_id).where(Build.state == "READY").distinct()))
+
+
+def _lock_name(env_id: str) -> None:
+    """Until the transaction ends, nobody else uploads under this name."""
+    db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"environment {env_id}", 0))))
+
+
+def _check_owner(owner_id: UUID, env_id: str) -> None:
+    first = select(Build.owner_id).where(Build.env_id == env_id).order_by(Build.created_at).limit(1)
+    if db.session.scalar(first) not in (None, owner_id):
+        raise Conflict(f"Environment {env_id!r} belongs to another user: choose another name.")
+
+
+def _make_way(storage: Storage, build: Build | None) -> None:
+    if build is None:
+        return
+    if build.state not in ("UPLOADING", "REJECTED"):
+        raise Conflict(f"Version {build.version!r} of environment {build.env_id!r} is there already ({build.state}). "
+                       "Versions never change: choose another one.")  # fmt: skip
+    remove(storage, build)
+    db.session.flush()
+
+
+def _find(env_id: str, version: str, lock: bool = True) -> Build | None:
+    wanted = select(Build).where(Build.env_id == env_id, Build.version == version)
+    return db.session.scalars(wanted.with_for_update() if lock else wanted).first()
+
+
+def _owned(owner_id: UUID, env_id: str, version: str) -> Build:
+    build = _find(env_id, version)
+    if build is None or build.owner_id != owner_id:
+        raise NotFound(f"There is no version {version!r} of environment {env_id!r} among your builds.")
+    return build
