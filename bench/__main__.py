@@ -1,14 +1,14 @@
-"""`python -m bench [submit] [live]`: starts services and programs of its own, prints ratios, leaves nothing behind."""
+"""`python -m bench [submit] [live] [bridge]`: starts services and programs, prints ratios, leaves nothing behind."""
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from bench import live, submit
+from bench import bridge, live, submit
 from services.platform import Platform
 from services.stack import Stack
 
-BENCHES = {"submit": submit.bench, "live": live.bench}
+BENCHES = {"submit": submit.bench, "live": live.bench, "bridge": bridge.bench}
 
 
 def main() -> None:

@@ -86,15 +86,16 @@ def _node_to_game(platform: Platform) -> list[float]:
     jobs = [_Game(platform, times) for _ in range(JOBS)]
     for job in jobs:
         job.connected.wait(10)
-    nodes = [_start_node(platform, [job.run_id for job in jobs[number::NODES]]) for number in range(NODES)]
-    _run_together(nodes)
+    nodes = [start_node(platform, [job.run_id for job in jobs[number::NODES]]) for number in range(NODES)]
+    run_together(nodes)
     for job in jobs:
         job.thread.join(30)
         job.socket.close()
     return times
 
 
-def _start_node(platform: Platform, run_ids: list[str]) -> "subprocess.Popen[str]":
+def start_node(platform: Platform, run_ids: list[str]) -> "subprocess.Popen[str]":
+    """A node that reports for these jobs once it is told to."""
     plan = {
         "broker_url": platform.env["BROKER_URL"], "url": platform.url, "token": platform.node_token,
         "run_ids": run_ids, "per_second": PER_SECOND, "seconds": SECONDS,
@@ -108,7 +109,7 @@ def _start_node(platform: Platform, run_ids: list[str]) -> "subprocess.Popen[str
     return node
 
 
-def _run_together(nodes: list["subprocess.Popen[str]"]) -> None:
+def run_together(nodes: list["subprocess.Popen[str]"]) -> None:
     """All nodes begin when the last one is ready."""
     for node in nodes:
         assert node.stdout
