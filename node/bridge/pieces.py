@@ -5,15 +5,47 @@ next one finishes the piece from it.
 """
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from wire.codec import NotAMessage, decode, encode
+from wire.codec import encode
 
 SUFFIX, INDEX, MANIFEST = ".json-seq", ".index", ".json"
 BEGIN, END = b"\x1e", b"\n"  # RFC 7464
+
+
+class Contents:
+    """The episodes of a piece, each with the bytes of it that it takes, as the manifest lists them."""
+
+    def __init__(self) -> None:
+        self._episodes: list[dict[str, Any]] = []
+        self.size = self.messages = 0
+
+    def begin(self, number: str, instance: str, began_at: str) -> None:
+        """An episode, until `end` or the next one."""
+        self._episodes.append({
+            "number": int(number), "instance": int(instance), "start": self.size, "size": 0, "times_ms": [],
+            "began_at": began_at, "is_complete": False,
+        })  # fmt: skip
+
+    def add(self, size: str, milliseconds: str) -> None:
+        """A message of so many bytes, so long after the begin of its episode."""
+        self._episodes[-1]["size"] += int(size)
+        self._episodes[-1]["times_ms"].append(int(milliseconds))
+        self.size += int(size)
+        self.messages += 1
+
+    def end(self) -> None:
+        """The episode is complete."""
+        self._episodes[-1]["is_complete"] = True
+
+    def episodes(self) -> list[dict[str, Any]]:
+        """Those in which something was said."""
+        return [episode for episode in self._episodes if episode["size"]]
+
+    def __len__(self) -> int:
+        return len(self._episodes)
 
 
 class Piece:
@@ -22,77 +54,64 @@ class Piece:
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / (name + SUFFIX)
+        self.contents = Contents()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._content = os.open(self.path, flags, 0o600)
         self._index = os.open(self.path.with_suffix(INDEX), flags, 0o600)
-        self.size = self.messages = self.episodes = 0
 
     def begin(self, number: int, instance: int) -> None:
-        """What follows is an episode, until `end` or the next one."""
-        self.episodes += 1
-        self._note({"number": number, "instance": instance, "began_at": datetime.now(UTC).isoformat()})
+        """What follows is an episode."""
+        self._note("begin", str(number), str(instance), datetime.now(UTC).isoformat())
 
     def add(self, content: bytes, milliseconds: int) -> None:
-        """A message, so long after the begin of its episode."""
+        """A message."""
         record = BEGIN + content + END
         _write(self._content, record)
-        self._note({"size": len(record), "at": milliseconds})
-        self.size += len(record)
-        self.messages += 1
+        self._note("add", str(len(record)), str(milliseconds))
 
     def end(self) -> None:
         """The episode is complete."""
-        self._note({"is_complete": True})
+        self._note("end")
 
-    def close(self) -> None:
-        """No more will be written; `finish` makes it a finished piece."""
+    def finish(self) -> None:
+        """No more will be written."""
         os.close(self._content)
         os.close(self._index)
+        _finish(self.path, self.contents)
 
-    def _note(self, line: dict[str, Any]) -> None:
-        _write(self._index, encode(line).encode() + b"\n")
+    def _note(self, word: str, *values: str) -> None:
+        _write(self._index, " ".join([word, *values]).encode() + b"\n")
+        getattr(self.contents, word)(*values)
 
 
-def finish(piece: Path) -> list[dict[str, Any]]:
-    """Says which episodes are in a piece that is complete, from its index. One without any is removed."""
-    index, draft = piece.with_suffix(INDEX), piece.with_suffix(".part")
-    found = episodes(index.read_bytes())
-    if found:
-        draft.write_text(encode({"episodes": found}), encoding="utf-8")
-        draft.replace(piece.with_suffix(MANIFEST))
-    else:
-        piece.unlink(missing_ok=True)
-    index.unlink(missing_ok=True)
+def finish_left(folder: Path) -> list[dict[str, Any]]:
+    """Finishes the pieces that a bridge has left in the middle; the episodes in them."""
+    found: list[dict[str, Any]] = []
+    for index in sorted(folder.glob(f"*{INDEX}")):
+        contents = read_index(index.read_text(encoding="ascii", errors="replace"))
+        _finish(index.with_suffix(SUFFIX), contents)
+        found += contents.episodes()
     return found
 
 
-def unfinished(folder: Path) -> list[Path]:
-    """Pieces that a bridge has left in the middle."""
-    return [index.with_suffix(SUFFIX) for index in sorted(folder.glob(f"*{INDEX}"))]
+def read_index(text: str) -> Contents:
+    """What a piece holds by its index, whose last line may be half a one: its writer was killed."""
+    contents = Contents()
+    for line in text.split("\n")[:-1]:
+        word, *values = line.split(" ")
+        getattr(contents, word)(*values)
+    return contents
 
 
-def episodes(index: bytes) -> list[dict[str, Any]]:
-    """The episodes by an index, each with the bytes of the piece that it takes."""
-    found: list[dict[str, Any]] = []
-    offset = 0
-    for line in _lines(index):
-        if "number" in line:
-            found.append({**line, "start": offset, "size": 0, "times_ms": [], "is_complete": False})
-        elif "is_complete" in line:
-            found[-1] |= line
-        else:
-            found[-1]["size"] += line["size"]
-            found[-1]["times_ms"].append(line["at"])
-            offset += line["size"]
-    return [episode for episode in found if episode["size"]]
-
-
-def _lines(index: bytes) -> Iterator[dict[str, Any]]:
-    for line in index.splitlines():
-        try:
-            yield decode(line)
-        except NotAMessage:
-            return  # half a line: its writer was killed
+def _finish(piece: Path, contents: Contents) -> None:
+    """Writes the manifest. A piece without any episode is removed."""
+    draft = piece.with_suffix(".part")
+    if episodes := contents.episodes():
+        draft.write_text(encode({"episodes": episodes}), encoding="utf-8")
+        draft.replace(piece.with_suffix(MANIFEST))
+    else:
+        piece.unlink(missing_ok=True)
+    piece.with_suffix(INDEX).unlink(missing_ok=True)
 
 
 def _write(file: int, content: bytes) -> None:

@@ -7,10 +7,9 @@ from typing import Self
 
 from wire.codec import NotAMessage, decode, encode
 
-from . import pieces
 from .attempts import RECORDING, Attempt
 from .episodes import EpisodeRule
-from .pieces import Piece
+from .pieces import Piece, finish_left
 from .words import Word
 
 log = logging.getLogger(__name__)
@@ -118,7 +117,7 @@ class Track:
         self._is_recorded = self._recording.wants(number)
         if self._is_recorded:
             self._open(number).begin(number, self._instance)
-            self._began, self._began_bytes = time.monotonic(), 0
+            self._began, self._episode_bytes = time.monotonic(), 0
 
     def _add(self, content: bytes) -> None:
         size = len(content) + 2
@@ -128,8 +127,8 @@ class Track:
         piece = self._open(self._recording.episodes)
         piece.add(content, round((time.monotonic() - self._began) * 1000))
         self._recording.bytes += size
-        self._began_bytes += size
-        if self._began_bytes >= EPISODE_BYTES or piece.messages >= PIECE_MESSAGES:
+        self._episode_bytes += size
+        if self._episode_bytes >= EPISODE_BYTES or piece.contents.messages >= PIECE_MESSAGES:
             self._cut()
         return None
 
@@ -138,7 +137,7 @@ class Track:
         self._finish()
         number = self._recording.next_number()
         self._open(number).begin(number, self._instance)
-        self._began, self._began_bytes = time.monotonic(), 0
+        self._began, self._episode_bytes = time.monotonic(), 0
 
     def _open(self, number: int) -> Piece:
         if self._piece is None:
@@ -149,13 +148,12 @@ class Track:
 
     def _is_due(self, piece: Piece) -> bool:
         is_old = time.monotonic() - self._opened >= PIECE_SECONDS
-        return is_old or piece.size >= PIECE_BYTES or piece.episodes >= PIECE_EPISODES
+        return is_old or piece.contents.size >= PIECE_BYTES or len(piece.contents) >= PIECE_EPISODES
 
     def _finish(self) -> None:
         piece, self._piece = self._piece, None
         if piece:
-            piece.close()
-            pieces.finish(piece.path)
+            piece.finish()
             self._recording.save()
 
 
@@ -171,10 +169,9 @@ def recover(attempts: Path) -> None:
 def _recover(folder: Path) -> None:
     totals = folder.parent / TOTALS
     count, size = _totals(totals)
-    for piece in pieces.unfinished(folder):
-        found = pieces.finish(piece)
-        count = max([count, *(episode["number"] for episode in found)])
-        size += sum(episode["size"] for episode in found)
+    for episode in finish_left(folder):
+        count = max(count, episode["number"])
+        size += episode["size"]
     _save(totals, count, size)
     for marker in folder.glob("open-*"):
         marker.unlink(missing_ok=True)

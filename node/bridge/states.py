@@ -15,6 +15,8 @@ from wire.settings import SETTINGS
 log = logging.getLogger(__name__)
 JOB_BYTES, JOB_MESSAGES = 16 * 2**20, 2_000
 """Of one job that wait for the broker; the oldest go first."""
+BATCH = 32
+"""Taken at once."""
 RECONNECT_SECONDS, TELL_SECONDS = 2.0, 10.0
 
 
@@ -36,7 +38,7 @@ class Waiting:
         self._jobs: OrderedDict[str, deque[State]] = OrderedDict()
         self._bytes: dict[str, int] = {}
         self._is_closed = False
-        self._dropped = 0
+        self._count = self._dropped = 0
 
     def put(self, state: State) -> None:
         """Returns at once."""
@@ -44,30 +46,35 @@ class Waiting:
             mine = self._jobs.setdefault(state.run_id, deque())
             mine.append(state)
             self._bytes[state.run_id] = self._bytes.get(state.run_id, 0) + len(state.content)
+            self._count += 1
             while len(mine) > 1 and (self._bytes[state.run_id] > JOB_BYTES or len(mine) > JOB_MESSAGES):
                 self._bytes[state.run_id] -= len(mine.popleft().content)
+                self._count -= 1
                 self._dropped += 1
             self._changed.notify()
 
-    def take(self) -> State | None:
-        """The next one, once there is one; None when closed."""
+    def take(self) -> list[State]:
+        """The next ones, once there is one; none when closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._is_closed)
-            if self._is_closed:
-                return None
-            run_id, mine = self._jobs.popitem(last=False)
-            state = mine.popleft()
-            self._bytes[run_id] -= len(state.content)
-            if mine:
-                self._jobs[run_id] = mine
-            else:
-                del self._bytes[run_id]
-            return state
+            return [] if self._is_closed else [self._next() for _ in range(min(BATCH, self._count))]
+
+    def _next(self) -> State:
+        run_id, mine = self._jobs.popitem(last=False)
+        state = mine.popleft()
+        self._count -= 1
+        self._bytes[run_id] -= len(state.content)
+        if mine:
+            self._jobs[run_id] = mine
+        else:
+            del self._bytes[run_id]
+        return state
 
     def clear(self) -> None:
         """Drops what waits: nobody wants to see the past late."""
         with self._changed:
-            self._dropped += sum(map(len, self._jobs.values()))
+            self._dropped += self._count
+            self._count = 0
             self._jobs.clear()
             self._bytes.clear()
 
@@ -119,15 +126,12 @@ class States:
         return Connection(self._broker_url, connect_timeout=timeout, heartbeat=0, transport_options=options)
 
     def _send_all(self, connection: Any) -> None:
-        producer = connection.Producer(exchange=Exchange(STATE_EXCHANGE, type="topic", durable=True))
-        producer.declare()
+        channel = connection.default_channel
+        Exchange(STATE_EXCHANGE, type="topic", durable=True)(channel).declare()
         self._waiting.clear()
-        while state := self._waiting.take():
-            producer.publish(
-                state.content, routing_key=state.run_id, delivery_mode=1, retry=False,
-                content_type="application/json", content_encoding="utf-8",
-                headers={"run_id": state.run_id, "attempt": state.attempt, "instance": state.instance},
-            )  # fmt: skip
+        while states := self._waiting.take():
+            for state in states:
+                _publish(channel, state)
             self._tell_dropped()
 
     def _tell_dropped(self) -> None:
@@ -135,3 +139,12 @@ class States:
         if now >= self._tell_at and (dropped := self._waiting.dropped()):
             self._tell_at = now + TELL_SECONDS
             log.warning("%s states of builds could not be sent to viewers and were dropped.", dropped)
+
+
+def _publish(channel: Any, state: State) -> None:
+    """On the channel itself: kombu's producer takes half as long again."""
+    message = channel.prepare_message(
+        state.content, content_type="application/json", content_encoding="utf-8", properties={"delivery_mode": 1},
+        headers={"run_id": state.run_id, "attempt": state.attempt, "instance": state.instance},
+    )  # fmt: skip
+    channel.basic_publish(message, exchange=STATE_EXCHANGE, routing_key=state.run_id)

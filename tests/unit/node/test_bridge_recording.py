@@ -134,7 +134,7 @@ def test_a_killed_bridge_loses_nothing_that_it_has_heard(tmp_path: Path) -> None
         track.take(read(text))
     (index,) = its.recording.glob("*.index")
     with index.open("ab") as file:
-        file.write(b'{"size": 1')  # it was killed in the middle of a line
+        file.write(b"add 1")  # it was killed in the middle of a line
 
     recover(tmp_path)
     assert [said for _, said in episodes(its)] == [[BEGIN, state(1)], [BEGIN, state(2)]]

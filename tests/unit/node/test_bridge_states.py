@@ -11,8 +11,10 @@ def state(run_id: str, number: int, size: int = 10) -> State:
 
 
 def taken(waiting: Waiting, count: int) -> list[tuple[str, int]]:
-    found = [waiting.take() for _ in range(count)]
-    return [(it.run_id, int(it.content)) for it in found if it]
+    found: list[tuple[str, int]] = []
+    while len(found) < count:
+        found += [(it.run_id, int(it.content)) for it in waiting.take()]
+    return found
 
 
 def test_jobs_take_turns_and_each_keeps_its_order() -> None:
@@ -55,4 +57,4 @@ def test_after_an_outage_nobody_is_shown_the_past() -> None:
     assert waiting.dropped() == 3
     assert taken(waiting, 1) == [("run", 3)]
     waiting.close()
-    assert waiting.take() is None
+    assert waiting.take() == []
