@@ -19,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("gym_launches.py")
 WORLDS = Path(__file__).parent / "environments" / "gym"
 TRAINER_PYTHON = os.environ.get("TRAINER_PYTHON", str(PROJECT / ".venv-node" / "bin" / "python"))
-MACHINE = Machine(TRAINER_PYTHON, {**os.environ, "NODE_TOKEN": "secret"}, connect_timeout_s=2)
+MACHINE = Machine(TRAINER_PYTHON, {**os.environ, "NODE_TOKEN": "secret"}, connect_timeout_s=60)
 BEHAVIOUR = "B"
 CART = {"observation_shapes": [[4]], "actions": {"continuous": 0, "discrete": [2]}}
 VECTOR = {"observation_shapes": [[3]], "actions": {"continuous": 0, "discrete": [2]}}
