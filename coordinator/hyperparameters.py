@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import mlagents_options
+from . import mlagents_options, sb3_options
 from .errors import BadRequest
 from .sentences import value_at
 
@@ -12,11 +12,13 @@ WHERE = "hyperparameters"
 
 CHECKS: dict[str, Callable[[Json, str, Json], None]] = {
     "mlagents": mlagents_options.check_job,
+    "sb3": sb3_options.check_job,
 }
 """How each trainer checks a job's hyperparameters: the behaviour's entry in the manifest, its name, what is given."""
 
 BUILD_CHECKS: dict[str, Callable[[Json, str], None]] = {
     "mlagents": mlagents_options.check_build,
+    "sb3": sb3_options.check_build,
 }
 """How each trainer checks the configuration that a build has for a behaviour."""
 

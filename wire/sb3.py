@@ -83,6 +83,7 @@ def resolve(entry: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
 
     Raises ValueError with a sentence that names the option and says what would be right.
     """
+    entry = _numbers(entry)
     algorithm = str(entry.get("algorithm"))
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be {_names(ALGORITHMS)}, not {algorithm!r}.")
@@ -99,6 +100,16 @@ def resolve(entry: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, A
                                     | {name: value for name, value in overlay.items() if name in options},
                                     options, algorithm),
     }  # fmt: skip
+
+
+def _numbers(value: Any) -> Any:
+    """YAML 1.1 reads 3e-4 as text; it is taken for the number that it looks like."""
+    if isinstance(value, Mapping):
+        return {name: _numbers(its) for name, its in value.items()}
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _section(of: Mapping[str, Any], name: str) -> dict[str, Any]:

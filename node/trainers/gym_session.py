@@ -19,6 +19,7 @@ from node.trainers.facts import Facts
 from node.trainers.gym_summaries import Summaries
 from node.trainers.gym_watch import Clock, Watched
 from node.trainers.gym_world import World
+from node.trainers.runtime import described
 from node.trainers.stopping import StopRequest
 
 CHECKPOINTS, LONGEST_CHECKPOINT_INTERVAL = 10, 500_000  # at least so many a training, and never rarer than that
@@ -107,6 +108,8 @@ class Session:
             "device": self.order["device"],
         }
         (self.results / "configuration.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        self.facts.tell("configuration", configuration=content)
+        self.facts.tell("runtime", **described())
 
 
 def refuse_state(why: str) -> TrainingRefused:

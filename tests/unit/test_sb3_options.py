@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from coordinator import hyperparameters
+from coordinator.errors import BadRequest
 from wire.sb3 import ALGORITHMS, resolve
 
 CARTPOLE = Path(__file__).parents[2] / "environments" / "cartpole" / "CartPole.yaml"
@@ -73,3 +75,32 @@ def test_sac_may_choose_its_entropy_itself(value: Any) -> None:
 def test_no_option_names_a_path_a_class_or_a_seed() -> None:
     names = {name for options in ALGORITHMS.values() for name in options}
     assert not {"seed", "device", "env", "policy_kwargs", "tensorboard_log", "replay_buffer_class"} & names
+
+
+def test_a_number_that_yaml_reads_as_text_is_a_number() -> None:
+    entry = yaml.safe_load("{algorithm: PPO, hyperparameters: {learning_rate: 3e-4}}")
+    assert resolve(entry, {})["hyperparameters"] == {"learning_rate": 3e-4}
+
+
+def behaviour(entry: Any) -> dict[str, Any]:
+    return {"configuration": {"behaviors": {"B": entry}}, "hyperparameters": {"gamma": {"min": 0.5, "max": 0.9}}}
+
+
+def test_a_submitted_job_is_checked_for_its_trainer() -> None:
+    hyperparameters.check_job("sb3", behaviour(ENTRY), "B", {"gamma": 0.6})
+    with pytest.raises(BadRequest) as caught:
+        hyperparameters.check_job("sb3", behaviour(ENTRY), "B", {"gama": 0.6})
+    assert caught.value.detail.startswith("hyperparameters: PPO has no option 'gama'. Its options: batch_size, ")
+    with pytest.raises(BadRequest, match=r"gamma must be between 0\.5 and 0\.9"):
+        hyperparameters.check_job("sb3", behaviour(ENTRY), "B", {"gamma": 0.99})
+
+
+@pytest.mark.parametrize(("entry", "sentence"), [
+    ({"algorithm": "TD3"}, "The environment's configuration of B: algorithm must be A2C, DQN, PPO, SAC, not 'TD3'."),
+    ({"algorithm": "PPO", "reward_signals": {}}, "The environment's configuration of B: PPO has no option "),
+    (3, "The environment's configuration of B has no entry 'B' in `behaviors:`."),
+])  # fmt: skip
+def test_a_builds_configuration_is_checked_for_its_trainer(entry: Any, sentence: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        hyperparameters.check_build("sb3", behaviour(entry), "B")
+    assert caught.value.detail.startswith(sentence)
