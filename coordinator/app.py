@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Flask
 
 from . import cli, connections, pulses, queries
-from .api import answers, environments, files, health, jobs, nodes, reproduction, socket
+from .api import answers, environments, episodes, files, health, jobs, nodes, reproduction, socket
 from .api import models as model_routes
 from .api.framing import WholeWritesMiddleware
 from .builds import Builds
@@ -40,7 +40,7 @@ def create_app(config: Config | None = None) -> Flask:
         connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
-    for module in (jobs, environments, files, model_routes, nodes, reproduction, health, socket):
+    for module in (jobs, environments, files, model_routes, episodes, nodes, reproduction, health, socket):
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)

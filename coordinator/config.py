@@ -49,6 +49,7 @@ class Config:
     )
     checkpoints_kept: int = setting(5, "newest checkpoints kept of a job, beside the last one of each attempt")
     max_file_mb: int = setting(2_048, "largest file that a training may hand in, in MB; at most 5000")
+    recording_max_mb: int = setting(50, "MB of a job's episodes that are recorded at most")
     sweep_seconds: float = setting(5.0, "how often the recorder looks for what is stuck")
     flower_port: int = setting(5555, "port of Flower")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -114,6 +114,7 @@ def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | 
         job.job_type, job.steps, job.steps_before = "RESUME", request.steps, _reached(job)
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
         job.seed = job.seed if request.seed is None else request.seed
+        job.recording = job.recording | request.recording
         job.first_attempt = job.attempt + 1
         job.cancel_requested_at = None  # one that came too late for the training before is not meant for this one
         told = ledger.next_attempt(job, Change.RESUMED)

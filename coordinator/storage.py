@@ -85,6 +85,14 @@ class Storage:
             raise Unavailable(f"The file can't be read from storage at the moment ({_reason(error)}).") from error
         return _prepend(first, chunks)
 
+    def read_range(self, key: str, start: int, size: int) -> bytes:
+        """So many bytes of the object from there on, at least one."""
+        wanted = f"bytes={start}-{start + size - 1}"
+        try:
+            return bytes(self.s3.get_object(Bucket=self.bucket, Key=key, Range=wanted)["Body"].read())
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise Unavailable(f"The file can't be read from storage at the moment ({_reason(error)}).") from error
+
     def keep(self, staged: str, final: str, size: int, sha256: str) -> None:
         """Copies an upload to its final key and verifies the copy, which no link can overwrite any more.
 

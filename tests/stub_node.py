@@ -11,7 +11,8 @@ from node.worker import create_worker
 from services.platform import Platform
 from tests.jobs import metric, phase
 from wire.facts import Artifact, Outcome
-from wire.names import TASK_LOST, TASK_OUTCOME, task_id
+from wire.names import TASK_LOST, TASK_OUTCOME, TASK_UPLOADED, task_id
+from wire.uploads import Upload
 
 MODEL = b"an ONNX model" * 1_000
 
@@ -45,6 +46,14 @@ class StubNode:
         artifact = Artifact(kind, sha256_of(path), len(content))
         self.central.upload(run_id, attempt, artifact.name, path)
         return artifact
+
+    def record(self, run_id: str, content: bytes, manifest: dict[str, Any], attempt: int = 1) -> None:
+        """A finished piece of a recording: uploaded, and told."""
+        path = self._folder / "recording-1.json-seq"
+        path.write_bytes(content)
+        its = Artifact("recording", sha256_of(path), len(content), manifest, path.name)
+        self.central.upload(run_id, attempt, its.name, path)
+        self._celery.send_task(TASK_UPLOADED, args=[Upload(UUID(run_id), attempt, its).to_wire()])
 
     def hand_in(self, run_id: str, *artifacts: Artifact, attempt: int = 1, **said: Any) -> None:
         """The outcome, after all facts are confirmed, as Celery's result callback brings it."""

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import hyperparameters, initialization, jobs, queries
+from .. import hyperparameters, initialization, jobs, queries, recordings
 from ..models import Job
 from ..parts import parts
 from . import auth, views
@@ -23,6 +23,7 @@ def submit() -> ResponseReturnValue:
     owner = auth.user()
     wanted = body(TrainJobBody)
     request = wanted.request()
+    recording = recordings.policy(request.recording, parts(current_app).config.recording_max_mb)
     if wanted.run_id is not None:
         _check_resume(queries.job_of(owner.id, wanted.run_id), request)
         return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
@@ -31,7 +32,8 @@ def submit() -> ResponseReturnValue:
     )
     behaviour = its.behaviour(request.behaviour)
     hyperparameters.check_job(its.trainer, behaviour, request.behaviour, request.hyperparameters)
-    request = replace(request, trainer=its.trainer, env_version=its.version, build_id=its.build_id)
+    request = replace(request, trainer=its.trainer, env_version=its.version, build_id=its.build_id,
+                      recording=recording)  # fmt: skip
     row = jobs.submit(owner.id, initialization.pinned(owner.id, request))
     return jsonify(views.job(row, owner))
 

@@ -128,6 +128,12 @@ class Hello(Body):
     token: Annotated[str, Field(max_length=1_000)] | None = None
     logs: bool = False
     """Also the lines of the trainer's and the environment's logs."""
+    episode: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    """Not the run as it goes on, but this recorded episode of it."""
+    attempt: Whole | None = None
+    """The episode's attempt; the newest one that has it when not said."""
+    speed: Annotated[float, Field(ge=0, le=1_000, allow_inf_nan=False, strict=False)] = 1.0
+    """Of the replay: 1 as it happened, 2 twice as fast, 0 as fast as possible."""
 
 
 def body(schema: type[T]) -> T:

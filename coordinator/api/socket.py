@@ -18,6 +18,7 @@ from ..live.stream import follow
 from ..parts import Parts, parts
 from .answers import AWAY, DATABASE_AWAY
 from .framing import ignore_what_comes, send_binary, send_text, wait_for_farewell
+from .replay import replay
 from .schemas import Hello, parse
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ def client_stream(ws: Server) -> None:
         watched = queries.watched(hello.run_id, _owner(hello, its))
         after = _begin(hello, watched)
         ignore_what_comes(ws)
-        _serve(ws, its, watched, after)
+        _replay(ws, its, hello) if hello.episode else _serve(ws, its, watched, after)
     except Unavailable as error:
         _refuse(ws, error, TRY_AGAIN)
     except CoordinatorError as error:
@@ -89,6 +90,13 @@ def _owner(hello: Hello, its: Parts) -> UUID | None:
     if caller.user_id is None:
         raise NotAuthenticated("This is a training node's token; a user's token is needed here.")
     return caller.user_id
+
+
+def _replay(ws: Server, its: Parts, hello: Hello) -> None:
+    if replay(ws, its, hello):
+        ws.close(NORMAL)
+    else:
+        ws.close(GOING_AWAY, "The server restarts; connect again.")
 
 
 def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from ..environments import Environment
 from ..lifecycle import JobState
 from ..models import Artifact, Attempt, Build, BuildCheck, Metric, Node
+from ..recordings import Listed
 from .auth import Owner
 
 MODEL = ("version", "sha256", "size")
@@ -25,6 +26,7 @@ def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> dict[str, 
         "state": row.state,
         "attempt": row.attempt,
         "seed": row.seed,
+        "recording": row.recording,
         "steps_trained": row.steps_trained,
         "mean_reward": row.mean_reward,
         "error": row.error,
@@ -67,6 +69,20 @@ def attempt(row: Attempt, node: str) -> dict[str, Any]:
         "claimed_at": row.claimed_at.isoformat(),
         "ended_at": row.ended_at.isoformat() if row.ended_at else None,
         "cause": row.cause,
+    }
+
+
+def episode(row: Listed) -> dict[str, Any]:
+    """A recorded episode; `seconds` from its begin to its last message."""
+    return {
+        "attempt": row.attempt,
+        "number": row.number,
+        "instance": row.instance,
+        "messages": row.messages,
+        "size": row.size,
+        "seconds": row.last_ms / 1000,
+        "began_at": row.began_at.isoformat(),
+        "is_complete": row.is_complete,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from ..config import Config
 from ..live.bus import Publisher
 from ..storage import Storage
-from . import files, record
+from . import episodes, files, record
 from .archive import Archive
 from .receiver import reported
 from .reports import AttemptComplete, AttemptLost, FactsReported, FileUploaded, OutcomeReported, Report
@@ -22,7 +22,13 @@ def table(storage: Storage, tell: Callable[[Report], None], config: Config) -> d
     return {
         FactsReported: [record.facts, tell],
         OutcomeReported: [record.outcome],
-        FileUploaded: [archive.keep_file, partial(files.record, config.checkpoints_kept), tell, archive.clear_file],
+        FileUploaded: [
+            archive.keep_file,
+            partial(files.record, config.checkpoints_kept),
+            episodes.record,
+            tell,
+            archive.clear_file,
+        ],
         AttemptComplete: [archive.keep, partial(record.ending, max_attempts), tell],
         AttemptLost: [partial(record.loss, max_attempts), tell],
     }

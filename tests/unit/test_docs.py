@@ -160,5 +160,6 @@ def _row() -> Any:
     numbers = dict.fromkeys(("steps", "num_of_areas", "attempt", "seed", "steps_trained", "last_seq"), 1)
     return SimpleNamespace(
         run_id=RUN_ID, state="RUNNING", job_type="CREATE", created_at=datetime.now(UTC), cancel_requested_at=None,
+        recording={},
         **values, **numbers,
     )  # fmt: skip

@@ -1,0 +1,49 @@
+"""REST for recorded episodes: which there are, and what the build sent in one."""
+
+import re
+from itertools import chain
+from uuid import UUID
+
+from flask import Blueprint, Response, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+
+from .. import queries, recordings
+from ..errors import BadRequest
+from ..extensions import db
+from ..parts import parts
+from . import auth, views
+from .files import wanted_number
+
+blueprint = Blueprint("episodes", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>/episodes")
+MOST = 1_000
+USUAL = 100
+
+
+@blueprint.get("")
+def index(run_id: UUID) -> ResponseReturnValue:
+    """The recorded episodes, oldest first, a page at a time."""
+    queries.job_of(auth.user().id, run_id)
+    limit = min(wanted_number("limit") or USUAL, MOST)
+    return jsonify([views.episode(row) for row in recordings.listed(run_id, wanted_number("attempt"), _after(), limit)])
+
+
+@blueprint.get("/<int:episode>")
+def show(run_id: UUID, episode: int) -> Response:
+    """The messages of one episode, byte for byte, as a JSON text sequence (RFC 7464)."""
+    queries.job_of(auth.user().id, run_id)
+    its = recordings.episode_of(run_id, min(episode, 2**53), wanted_number("attempt"))
+    key, start, size = its.key, its.start, its.size
+    db.session.remove()  # no connection is kept while a client takes its time
+    content = recordings.chunks_of(parts(current_app).storage, key, start, size)
+    first = next(content, b"")  # here a failure can still be said
+
+    return Response(chain([first], content), mimetype="application/json-seq", headers={"Content-Length": str(size)})
+
+
+def _after() -> tuple[int, int]:
+    """The last episode of the page before, as `attempt.number`."""
+    text = request.args.get("after", "0.0")
+    if not re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,10}", text):
+        raise BadRequest(f"after: It must be attempt.number of an episode, as in 1.200, not {text[:80]!r}.")
+    attempt, _, episode = text.partition(".")
+    return int(attempt), int(episode)
