@@ -20,6 +20,7 @@ MAX_BEHAVIOURS = 64
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Text = Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")]
 Path = Annotated[str, Field(min_length=1, max_length=1_000, pattern=r"^[^\x00-\x1f\x7f\\]+$")]
+Module = Annotated[str, Field(max_length=200, pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -77,6 +78,7 @@ class Manifest(_Part):
     executable: Path | None = None
     arguments: Annotated[list[Text], Field(max_length=100)] = []
     gym_id: Name | None = None
+    module: Module | None = None
     behaviours: Annotated[dict[Name, Behaviour], Field(min_length=1, max_length=MAX_BEHAVIOURS)]
     areas: Range
     num_envs: Range | None = None
