@@ -75,11 +75,6 @@ def newest_checkpoint(run_id: UUID, before: int | None = None) -> Artifact | Non
     return db.session.scalars(wanted.order_by(*NEWEST).limit(1)).first()
 
 
-def is_kept(key: str) -> bool:
-    """Whether a file of some job lies there."""
-    return db.session.scalar(select(exists().where(Artifact.key == key))) is True
-
-
 def files_of(run_id: UUID, attempt: int | None = None) -> list[Artifact]:
     """Every file of the job, or of one attempt, oldest first."""
     wanted = select(Artifact).where(Artifact.run_id == run_id)
@@ -151,7 +146,7 @@ def build_held_by(node_id: UUID, build_id: UUID) -> Build:
 
 @dataclass(frozen=True, slots=True)
 class BuildForNode:
-    """A build as a node needs it; `needs_check` when this node has not told yet how it ran there."""
+    """A build as a node needs it; `needs_check` until this node has told that it runs there."""
 
     row: Build
     needs_check: bool
@@ -161,7 +156,8 @@ def build_for(node_id: UUID, build_id: UUID) -> BuildForNode:
     """Raises NotFound; a job's build is always there."""
     if (build := db.session.get(Build, build_id)) is None:
         raise NotFound(f"There is no build {build_id}.")
-    return BuildForNode(build, db.session.get(BuildCheck, (build_id, node_id)) is None)
+    check = db.session.get(BuildCheck, (build_id, node_id))
+    return BuildForNode(build, check is None or check.error is not None)
 
 
 def builds_of(user_id: UUID, env_id: str | None = None) -> list[Build]:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wire.archive import BadArchive, Limits, unpack
 
-from .fetch import LOOK_SECONDS, Damaged, Source, StopFlag, fetch, wait
+from .fetch import LOOK_SECONDS, Damaged, Source, StopFlag, Stopped, fetch, wait
 from .trainers.base import TrainingRefused
 from .tree import make_read_only, remove, size_of
 
@@ -26,6 +26,8 @@ HASH = re.compile(r"[0-9a-f]{64}")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 MEGABYTE = 2**20
 STALE_SECONDS = 86_400
+MOST_FILES = 1_000_000
+"""Of a build. The coordinator's bound is the lower one."""
 
 
 class BuildCache:
@@ -101,7 +103,7 @@ class BuildCache:
         try:
             self._make_room(source.size + source.unpacked_size)
             fetch(source, part, stop)
-            self._unpack(part, unpacking)
+            self._unpack(part, unpacking, stop)
             unpacking.rename(folder)
         except OSError as error:
             remove(part)
@@ -116,9 +118,13 @@ class BuildCache:
         remove(part)
         self._make_room(0)
 
-    def _unpack(self, part: Path, unpacking: Path) -> None:
+    def _unpack(self, part: Path, unpacking: Path, stop: StopFlag) -> None:
+        def go_on() -> None:
+            if stop.is_set():
+                raise Stopped
+
         remove(unpacking)
-        unpack(part, unpacking, Limits(max_unpacked=self._max))
+        unpack(part, unpacking, Limits(max_unpacked=self._max, max_files=MOST_FILES), go_on)
         make_read_only(unpacking)
         os.sync()  # after a power cut, no file of a build that is there may be empty
 

@@ -77,10 +77,11 @@ def contents(file: BinaryIO, wanted: set[str], limits: Limits, most: int) -> dic
     return found
 
 
-def unpack(path: Path, folder: Path, limits: Limits) -> Listing:
+def unpack(path: Path, folder: Path, limits: Limits, go_on: Callable[[], None] = lambda: None) -> Listing:
     """Unpacks into a folder that is empty or is made. Files get mode 755 or 644; links are made last, none is followed.
 
-    Raises BadArchive, and OSError for the disk's own reasons; what was written until then is the caller's to remove.
+    `go_on` is called with every chunk: what it raises ends the work. Raises BadArchive, and OSError for the disk's own
+    reasons; what was written until then is the caller's to remove.
     """
 
     def write(name: str, member: Member, chunks: Iterator[bytes]) -> None:
@@ -90,6 +91,7 @@ def unpack(path: Path, folder: Path, limits: Limits) -> Listing:
             mode = 0o755 if member.is_executable else 0o644
             with open(os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), "wb") as out:
                 for chunk in chunks:
+                    go_on()
                     out.write(chunk)
         elif member.kind == LINK:
             links[name] = member.target

@@ -24,7 +24,7 @@ class JobSpec:
 
     env_version: str | None = None
     build: dict[str, Any] | None = None
-    """The build to fetch: id, url (presigned GET), sha256, size. None: the one in the node's ENVIRONMENTS_DIR."""
+    """The build to fetch: id, url (presigned GET), sha256, size, unpacked_size. None: one of ENVIRONMENTS_DIR."""
     manifest: dict[str, Any] | None = None
     """Of that build, each behaviour with its `configuration` (the trainer YAML's content)."""
     needs_check: bool = False

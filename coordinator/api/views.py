@@ -120,7 +120,7 @@ def build_in_full(row: Build, checks: list[tuple[BuildCheck, str]]) -> dict[str,
 
 def build_to_fetch(row: Build, url: str) -> dict[str, Any]:
     """For a node: what it needs to fetch the build, and to know that it has it."""
-    return {"id": str(row.id), "url": url, "sha256": row.sha256, "size": row.size}
+    return {"id": str(row.id), "url": url, "sha256": row.sha256, "size": row.size, "unpacked_size": row.unpacked_size}
 
 
 def environment(env_id: str, builds: list[Build]) -> dict[str, Any]:

@@ -35,6 +35,10 @@ def build_id(app: Flask) -> UUID:
 @pytest.fixture
 def run_id(app: Flask, client: Client, owner: Headers, build_id: UUID) -> str:
     """A job that trains in it."""
+    return job_in(app, client, owner, build_id)
+
+
+def job_in(app: Flask, client: Client, owner: Headers, build_id: UUID) -> str:
     made = str(client.post(URL, json=body(), headers=owner).json["run_id"])
     with app.app_context():
         db.session.execute(update(Job).where(Job.run_id == UUID(made)).values(build_id=build_id))
@@ -71,3 +75,19 @@ def test_nobody_else_gets_a_link(
     assert client.post(address, json={}).status_code == 401
     assert client.post(f"{NODE_API}/builds/not-an-id/link", json={}, headers=owner).status_code == 404
     assert played.post(f"/builds/{uuid4()}/link", {}).status_code == 409
+
+
+def test_a_node_is_to_check_a_build_until_it_has_told_that_it_runs(
+    played: PlayedNode, client: Client, owner: Headers, app: Flask, build_id: UUID
+) -> None:
+    def is_asked() -> bool:
+        run_id = job_in(app, client, owner, build_id)
+        spec = played.claim(run_id).json["spec"]
+        assert spec["build"]["id"] == str(build_id)
+        return bool(spec["needs_check"])
+
+    assert is_asked()
+    for error, again in (("It did not start.", True), (None, False)):
+        told = played.post(f"/builds/{build_id}/check", {"error": error, "seconds": 1.5, "found": {}})
+        assert told.status_code == 200
+        assert is_asked() is again

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,7 @@ from node.fetch import CHUNK, Source, Stopped, fetch
 from node.trainers.base import TrainingRefused
 from services.platform import wait_until
 from tests.links import Links, serve
+from wire.archive import unpack
 
 ROOT = Path(__file__).parents[2]
 GO_ON = threading.Event()
@@ -122,6 +124,24 @@ def test_a_stop_ends_a_fetch_in_the_middle(links: Links, tmp_path: Path) -> None
         stop.set()
         with pytest.raises(Stopped):
             fetched.result(20)
+
+
+def test_a_stop_ends_the_unpacking_and_leaves_the_archive_for_the_next(
+    links: Links, cache: BuildCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = threading.Event()
+
+    def stopped(*arguments: Any) -> None:
+        stop.set()
+        unpack(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("node.build_cache.unpack", stopped)
+        with pytest.raises(Stopped):
+            cache.hold(links.source, stop).__enter__()
+    assert left(cache) == [f"{links.source.sha256}.part"]
+    use(cache, links.source)
+    assert len(links.ranges) == 1
 
 
 # ---- the cache

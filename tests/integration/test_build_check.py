@@ -22,10 +22,12 @@ from wire.jobs import JobSpec
 
 ROOT = Path(__file__).parents[2]
 REACH1D = ROOT / "environments" / "reach1d"
+CARTPOLE = ROOT / "environments" / "cartpole"
 BROKEN = Path(__file__).parent / "environments" / "broken"
 RUN = "5667524a-ab1d-42e8-b5bd-e692755d03b0"
 MANIFEST: dict[str, Any] = json.loads((REACH1D / "manifest.json").read_text())
 SEEN = {"Reach1D": {"observation_shapes": [[2]], "actions": {"continuous": 1, "discrete": []}}}
+CART = {"CartPole": {"observation_shapes": [[4]], "actions": {"continuous": 0, "discrete": [2]}}}
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +52,13 @@ def build(folder: Path, way: str = "fine", **manifest: Any) -> EnvironmentBuild:
     return EnvironmentBuild(folder, {**MANIFEST, "executable": "broken", "arguments": [way], **manifest})
 
 
-def test_a_good_build_passes_and_shows_its_behaviours(config: Config, tmp_path: Path) -> None:
-    finding = look_at(config, spec(), EnvironmentBuild(REACH1D, MANIFEST), tmp_path / "training", threading.Event())
-    assert (finding.error, finding.found) == (None, SEEN)
+@pytest.mark.parametrize(("folder", "seen"), [(REACH1D, SEEN), (CARTPOLE, CART)], ids=["unity", "gymnasium"])
+def test_a_good_build_passes_and_shows_its_behaviours(
+    config: Config, tmp_path: Path, folder: Path, seen: dict[str, Any]
+) -> None:
+    its = EnvironmentBuild(folder, json.loads((folder / "manifest.json").read_text()))
+    finding = look_at(config, spec(), its, tmp_path / "training", threading.Event())
+    assert (finding.error, finding.found) == (None, seen)
     assert finding.seconds > 0
 
 
