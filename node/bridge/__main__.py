@@ -34,7 +34,9 @@ def main(arguments: list[str]) -> None:
     if arguments and os.getppid() != int(arguments[0]):
         return  # it had gone before the line above
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s: %(levelname)s/bridge] %(message)s")
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # a bad handshake is no news, least of all its traceback
+    logging.getLogger("websockets").setLevel(logging.WARNING)
+    # that somebody spoke something else than WebSocket is no news, least of all the traceback
+    logging.getLogger("websockets.server").addFilter(lambda record: record.msg != "opening handshake failed")
     config = Config.from_environment()
     config.attempts_dir.mkdir(parents=True, exist_ok=True)
     with (config.attempts_dir / "bridge.lock").open("w") as lock:

@@ -43,12 +43,18 @@ class Keeper:
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            command = [sys.executable, "-m", "node.bridge", str(os.getpid())]
-            # a session of its own: what is meant for the node's process group would end it before the trainings
-            self._process = subprocess.Popen(command, env=self._environ, start_new_session=True)
-            code = self._process.wait()
+            try:
+                said = f"has ended (exit code {self._start().wait()})"
+            except OSError as error:
+                said = f"could not be started ({error})"
             if not self._ending.wait(PAUSE_SECONDS):
-                log.warning("The bridge has ended (exit code %s) and is started again.", code)
+                log.warning("The bridge %s; the next one is started.", said)
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "node.bridge", str(os.getpid())]
+        # a session of its own: what is meant for the node's process group would end it before the trainings
+        self._process = subprocess.Popen(command, env=self._environ, start_new_session=True)
+        return self._process
 
 
 def _path(given: str | None) -> str:

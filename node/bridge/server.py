@@ -20,7 +20,9 @@ from .recording import Recording, Track
 from .states import State, States
 
 log = logging.getLogger(__name__)
-NOT_TEXT, STRANGER = 1003, 1008
+NOT_TEXT, STRANGER, TOO_MANY = 1003, 1008, 1013
+MOST_CONNECTIONS = 256
+"""Of one attempt."""
 FRAMES = 2
 """Read ahead of a connection; the kernel holds back a build that sends more."""
 
@@ -44,8 +46,11 @@ class Bridge:
         if attempt is None:
             log.warning("A program that belongs to no training of this node has connected and was sent away.")
             return await socket.close(STRANGER, "This bridge is for the environments of this node's trainings.")
-        with self._instance(attempt) as (instance, recording):
-            await Talk(socket, attempt, instance, self._states).hold(recording)
+        talks = self._talks.get(attempt.mark) or self._talks.setdefault(attempt.mark, Talks(Recording(attempt)))
+        if len(talks.instances) >= MOST_CONNECTIONS:
+            return await socket.close(TOO_MANY, f"One training may have {MOST_CONNECTIONS} connections.")
+        with self._instance(attempt, talks) as instance:
+            await Talk(socket, attempt, instance, self._states).hold(talks.recording)
         return None
 
     def _whose(self, peer: Any, ours: Any) -> Attempt | None:
@@ -53,12 +58,11 @@ class Bridge:
         return attempts.find(self._folder, mark) if mark else None
 
     @contextmanager
-    def _instance(self, attempt: Attempt) -> Iterator[tuple[int, Recording]]:
-        """The lowest number that no other connection of the attempt has, and the attempt's recording."""
-        talks = self._talks.get(attempt.mark) or self._talks.setdefault(attempt.mark, Talks(Recording(attempt)))
+    def _instance(self, attempt: Attempt, talks: "Talks") -> Iterator[int]:
+        """The lowest number that no other connection of the attempt has."""
         number = talks.join()
         try:
-            yield number, talks.recording
+            yield number
         finally:
             talks.instances.remove(number)
             if not talks.instances:

@@ -152,6 +152,7 @@ def test_what_is_no_websocket_does_not_stop_the_bridge(bridge: Bridge) -> None:
             line.recv(1)
     with bridge.attempt().build() as build:
         assert "train_job" in build.heard()["text"]
+    assert "Traceback" not in bridge.log()
 
 
 def test_what_a_tried_build_says_is_for_nobody(bridge: Bridge, watcher: Watcher) -> None:
