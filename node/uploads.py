@@ -133,6 +133,21 @@ def hand_over(
     return tuple(uploaded.values())
 
 
+def hand_over_rest(central: Central, run_id: str, attempt: int, folder: Path, stop: Stop) -> tuple[Artifact, ...]:
+    """What a node that was killed has left of an attempt: the newest checkpoint that waits, and the trainer's log."""
+    checkpoints, log_file = Checkpoints(folder / "uploads"), folder / "training" / "trainer.log"
+    found = [Found("log", log_file)] if log_file.is_file() else []
+    if (step := checkpoints.newest()) is not None:
+        found.append(Found("checkpoint", checkpoints.path(step), {"step": step}))
+    try:
+        return hand_over(central, run_id, attempt, tuple(found), stop)
+    except (Away, Refused, OSError) as error:
+        log.warning("What attempt %s of run %s had not stored yet is lost: %s", attempt, run_id, error)
+        return ()
+    finally:
+        checkpoints.forget(step)
+
+
 def _hand_over_one(central: Central, run_id: str, attempt: int, name: str, it: Found, stop: Stop) -> Artifact:
     path = bounded(it.path) if it.kind in LOGS else it.path
     step = it.manifest.get("step", it.manifest.get("steps"))

@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from wire.files import TrainFile, encode_bundle
+from wire.files import TrainFile, bundle_size, stream_bundle
 
 from .. import messages, queries
 from ..errors import Conflict, NotFound
@@ -43,9 +43,9 @@ def train_results(run_id: UUID) -> Response:
     """The model and its metrics as a protobuf TrainFileBundle."""
     model = _model(run_id, auth.user().id)
     lines = [messages.summary(row) for row in queries.metrics_of(run_id) if row.mean_reward is not None]
-    content = b"".join(parts(current_app).storage.read(model.key))
-    files = [TrainFile("model.onnx", content), TrainFile("metrics.json", current_app.json.dumps(lines).encode())]
-    return download(lambda: iter([encode_bundle(files)]), "train-results.bin", None)
+    metrics = TrainFile("metrics.json", current_app.json.dumps(lines).encode())
+    files = [TrainFile("model.onnx", parts(current_app).storage.read(model.key), model.size), metrics]
+    return download(lambda: stream_bundle(files), "train-results.bin", bundle_size(files))
 
 
 @blueprint.get("/checkpoint")

@@ -46,6 +46,8 @@ def test_a_training_outlives_every_restart_around_it(platform: Platform, stack: 
     process = trainers(run_id)
     assert process, "The trainer's process was not found."
 
+    assert stack.s3
+    stack.s3.kill()
     for name in RESTARTS:
         platform.process(name).kill()
     game.viewers[0].finish()
@@ -53,6 +55,8 @@ def test_a_training_outlives_every_restart_around_it(platform: Platform, stack: 
     game.come_back()
     game.viewers[-1].wait_for(1)
 
+    assert stack.s3
+    stack.s3.start()
     assert stack.rabbitmq
     stack.rabbitmq.kill()
     stack.rabbitmq.start()
@@ -87,6 +91,7 @@ def check(platform: Platform, run_id: str, game: Steadfast) -> None:
     url = f"{platform.url}/api/v1/train-jobs/{run_id}"
     job = requests.get(url, headers=bearer(platform.token), timeout=30).json()
     assert len(job["attempts"]) == 1
+    assert [message for message in game.messages if message["msg_id"] == 13], "No checkpoint was stored meanwhile."
     assert len(steps) == len(requests.get(f"{url}/metrics", headers=bearer(platform.token), timeout=30).json())
     assert game.viewers[-1].binaries
     assert game.viewers[-1].binaries[0] == requests.get(

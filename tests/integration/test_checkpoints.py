@@ -1,23 +1,34 @@
 """Checkpoints that come while a training runs: kept, told, pruned; and which of them the next attempt goes on from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
+from celery.exceptions import Retry
 from flask import Flask
 
+from coordinator import broker, tasks
+from coordinator.config import Config
 from coordinator.errors import Unavailable
 from coordinator.ledger import Told
 from coordinator.parts import parts
+from coordinator.pipeline import steps
+from coordinator.pipeline.receiver import reported
 from coordinator.sweeper import Sweeper
+from services.ports import free_ports
+from tests.conftest import running
 from tests.integration.database import change, job, rows
 from tests.jobs import URL, Client, body, metric
 from tests.played_node import CHECKPOINT, MODEL, PlayedNode
 from wire.codec import decode
 from wire.facts import Artifact
-from wire.names import artifact_key, staging_key
+from wire.names import TASK_UPLOADED, artifact_key, staging_key
+from wire.uploads import Upload
 
 Headers = dict[str, str]
 
@@ -220,3 +231,35 @@ def test_what_lost_attempts_left_in_staging_is_cleared(
     played.lose(run_id)
     sweep(app, "clear_staging")
     assert not is_there(app, key)
+
+
+def test_while_s3_is_away_a_checkpoint_that_was_told_waits_in_the_queue(
+    app: Flask, config: Config, run_id: str, played: PlayedNode
+) -> None:
+    artifact = played.upload(run_id, "checkpoint", CHECKPOINT, name="checkpoint-1.pt", step=1)
+    message = Upload(UUID(run_id), 1, artifact).to_wire()
+    nowhere = f"http://127.0.0.1:{free_ports(1, set())[0]}"
+    celery = broker.make_celery("memory://", "test")
+    with running(replace(config, s3_endpoint_url=nowhere)) as elsewhere, pipeline_of(elsewhere):
+        tasks.register(celery, elsewhere)
+        task = celery.tasks[TASK_UPLOADED]
+        task.push_request(id="1", args=[message], kwargs={}, called_directly=False, delivery_info={})
+        with pytest.raises(Retry):
+            task.run(message)
+    with celery.connection_for_read() as connection:
+        (again,), _, _ = broker.OUTCOME_QUEUE(connection.default_channel).get().decode()
+    assert again == message
+    assert (kept(app), rejected(app)) == ([], [])
+    with pipeline_of(app):
+        played.tell(run_id, artifact)
+    assert kept(app) == [(1, 1)]
+
+
+@contextmanager
+def pipeline_of(app: Flask) -> Iterator[None]:
+    """Reports go through this app's pipeline for a while."""
+    its = parts(app)
+    reported.disconnect(dispatch_uid="pipeline")
+    steps.connect(its.storage, its.publisher, its.config)
+    yield
+    reported.disconnect(dispatch_uid="pipeline")

@@ -115,6 +115,11 @@ def test_two_trainings_at_once_succeed_and_the_same_seed_gives_the_same_model(tm
     assert {"checkpoint", "configuration", "environment_log", "timers"} <= {found.kind for found in first.artifacts}
     assert first.step >= 2000
     check_facts(facts)
+    manifest = models[0].manifest
+    assert (manifest["behaviour"], manifest["observation_shapes"]) == ("Reach1D", [[2]])
+    assert (manifest["actions"], manifest["opset"]) == ({"continuous": 1, "discrete": []}, 9)
+    assert (manifest["steps"], manifest["mean_reward"]) == (first.step, first.mean_reward)
+    assert {"mlagents", "torch", "onnx", "python"} <= {*manifest["versions"]}
     check_bad_models(models[0].path, tmp_path)
 
 
@@ -130,6 +135,13 @@ def check_facts(facts: list[Fact]) -> None:
     assert {"Losses/Policy Loss", "Policy/Entropy", "Environment/Episode Length", "Reach1D/Goal Reached"} <= names
 
 
+LIES = (
+    ({"continuous": 2, "discrete": []},
+     "its actions are 1 continuous and 0 discrete [], the environment promises 2 continuous and 0 discrete []"),
+    ({"continuous": 1, "discrete": [3]}, "it has no output deterministic_discrete_actions"),
+)  # fmt: skip
+
+
 def check_bad_models(model: Path, folder: Path) -> None:
     """The model check refuses half a model, and one that does not fit what the environment promises."""
     half = folder / "half.onnx"
@@ -138,6 +150,10 @@ def check_bad_models(model: Path, folder: Path) -> None:
     wider = json.loads(json.dumps(reach1d().manifest))
     wider["behaviours"]["Reach1D"]["observation_shapes"] = [[3]]
     assert "it observes" in check(model, EnvironmentBuild(REACH1D, wider), folder)["error"]
+    for actions, sentence in LIES:
+        lying = json.loads(json.dumps(reach1d().manifest))
+        lying["behaviours"]["Reach1D"]["actions"] = actions
+        assert check(model, EnvironmentBuild(REACH1D, lying), folder)["error"] == sentence
 
 
 def check(model: Path, build: EnvironmentBuild, folder: Path) -> Fact:

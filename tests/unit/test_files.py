@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wire.files import TrainFile, encode_bundle
+from wire.files import TrainFile, bundle_size, encode_bundle
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
@@ -63,6 +63,13 @@ def test_the_bytes_are_those_that_the_protobuf_compiler_writes() -> None:
     """Golden bytes: what `protoc --encode` makes of the same two files."""
     bundle = encode_bundle([TrainFile("model.onnx", b"\x01\x02"), TrainFile("metrics.json", b"[]")])
     assert bundle.hex() == "0a100a0a6d6f64656c2e6f6e6e7812020102" + "0a140a0c6d6574726963732e6a736f6e12025b5d1801"
+
+
+def test_a_file_that_comes_in_chunks_is_written_the_same() -> None:
+    chunks = [TrainFile("model.onnx", iter([b"ab", b"", b"c" * 300]), 302), TrainFile("metrics.json", b"[]")]
+    size = bundle_size(chunks)
+    whole = encode_bundle([TrainFile("model.onnx", b"ab" + b"c" * 300), TrainFile("metrics.json", b"[]")])
+    assert (encode_bundle(chunks), size) == (whole, len(whole))
 
 
 def test_an_empty_bundle_is_no_bytes() -> None:

@@ -15,7 +15,7 @@ from node.central import Away, Refused
 from node.excerpt import bounded
 from node.lease import Stop
 from node.trainers.base import Artifact as Found
-from node.uploads import Uploads, hand_over
+from node.uploads import Uploads, hand_over, hand_over_rest
 from services.platform import wait_until
 from wire.uploads import Upload
 
@@ -146,14 +146,17 @@ def test_at_the_end_all_that_is_left_is_uploaded_but_no_overtaken_checkpoint(
     assert [upload.artifact.name for upload in told] == ["recording-1.json-seq"]
 
 
-def test_a_node_that_was_killed_uploads_what_it_finds(
-    start: Callable[[], Uploads], told: list[Upload], tmp_path: Path
-) -> None:
-    pending.Checkpoints(tmp_path / "uploads").add(checkpoint(tmp_path, 700), 700)
+def test_a_node_that_was_killed_hands_over_what_it_finds(staging: Any, tmp_path: Path) -> None:
+    for step in (600, 700):
+        pending.Checkpoints(tmp_path / "uploads").add(checkpoint(tmp_path, step), step)
+    (tmp_path / "training").mkdir()
+    (tmp_path / "training" / "trainer.log").write_text("The last words.")
     stop = Stop()
     stop.ask(Stop.SHUTDOWN)
-    start().finish(stop, None)
-    assert [upload.artifact.step for upload in told] == [700]
+    handed = hand_over_rest(staging, RUN_ID, 1, tmp_path, stop)
+    assert [(its.name, its.step) for its in handed] == [("checkpoint.pt", 700), ("trainer.log", None)]
+    staging.is_away.set()
+    assert hand_over_rest(staging, RUN_ID, 1, tmp_path, stop) == ()
 
 
 def test_a_file_that_is_not_wanted_is_not_offered_again(
