@@ -20,7 +20,7 @@ def pinned(owner_id: UUID, request: Request) -> Request:
     if (other.behaviour, other.trainer) != (request.behaviour, request.trainer):
         raise BadRequest(f"initialize_from: run {other.run_id} trains {other.behaviour} with {other.trainer}, "
                          f"not {request.behaviour} with {request.trainer}.")  # fmt: skip
-    checkpoint = queries.newest_artifact(other.run_id, "checkpoint")
+    checkpoint = queries.newest_checkpoint(other.run_id)
     if checkpoint is None:
         raise Conflict(f"initialize_from: run {other.run_id} has no checkpoint to begin with; it is {other.state}.")
     return replace(request, initialize_key=checkpoint.key, initialize_sha256=checkpoint.sha256)

@@ -111,7 +111,7 @@ def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | 
     told = None
     if state is JobState.SUCCEEDED:
         job.checkpoint_interval = request.checkpoint_interval or job.checkpoint_interval
-        job.job_type, job.steps, job.steps_before = "RESUME", request.steps, job.steps_trained
+        job.job_type, job.steps, job.steps_before = "RESUME", request.steps, _reached(job)
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
         job.seed = job.seed if request.seed is None else request.seed
         job.recording = job.recording | request.recording
@@ -120,6 +120,14 @@ def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | 
         told = ledger.next_attempt(job, Change.RESUMED)
     db.session.commit()
     return job, told
+
+
+def _reached(job: Job) -> int:
+    """The step that a resumed run begins at: its checkpoint's, so that it trains as many more as asked for."""
+    checkpoint = queries.newest_checkpoint(job.run_id)
+    if checkpoint is None:
+        raise Conflict(f"Run {job.run_id} has left no checkpoint to go on from. Submit a new job without a run_id.")
+    return job.steps_trained if checkpoint.step is None else checkpoint.step
 
 
 def cancel(owner_id: UUID, run_id: UUID, delete: bool = False) -> tuple[Job, Told | None]:

@@ -75,6 +75,11 @@ def newest_checkpoint(run_id: UUID, before: int | None = None) -> Artifact | Non
     return db.session.scalars(wanted.order_by(*NEWEST).limit(1)).first()
 
 
+def is_kept(key: str) -> bool:
+    """Whether a file of some job lies there."""
+    return db.session.scalar(select(exists().where(Artifact.key == key))) is True
+
+
 def files_of(run_id: UUID, attempt: int | None = None) -> list[Artifact]:
     """Every file of the job, or of one attempt, oldest first."""
     wanted = select(Artifact).where(Artifact.run_id == run_id)

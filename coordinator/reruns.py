@@ -16,6 +16,8 @@ def start(owner_id: UUID, run_id: UUID) -> Any:
         raise Conflict(f"Run {run_id} is {job.state}; it can be run again once it has ended.")
     if not queries.attempts_of(run_id):
         raise Conflict(f"Run {run_id} was never started, so there is nothing to compare with. Submit a new job.")
+    if job.initialize_key and not queries.is_kept(job.initialize_key):
+        raise Conflict(f"Run {run_id} began with a checkpoint of run {job.initialize_from}, which is no longer kept.")
     return jobs.submit(owner_id, same(job))
 
 

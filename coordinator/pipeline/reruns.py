@@ -14,7 +14,7 @@ def conclude(job: Job) -> None:
     if job.rerun_of is None or not JobState(job.state).is_final:
         return
     original = db.session.get(Job, job.rerun_of)
-    if original is None:
+    if original is None or original.deleted_at:
         gone = "The run that it repeats is no longer there, so there is nothing to compare with."
         job.comparison = {"identical": None, "metrics": None, "model": None, "checkpoint": None, "differences": [],
                           "summary": gone}  # fmt: skip

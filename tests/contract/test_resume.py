@@ -1,5 +1,6 @@
 """A body with the `run_id` of a job that succeeded trains that run further, from its last checkpoint."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -109,7 +110,8 @@ def test_a_cancel_that_came_too_late_does_not_cancel_the_next_training(
 ) -> None:
     played.claim(run_id)
     client.post(f"{URL}/{run_id}/cancel", headers=owner)
-    played.hand_in(run_id, played.upload(run_id, "model", b"model"), steps=50_000)
+    kept = (played.upload(run_id, "model", b"model"), played.upload(run_id, "checkpoint", CHECKPOINT))
+    played.hand_in(run_id, *kept, steps=50_000)
     played.finish(run_id)
     assert client.get(f"{URL}/{run_id}", headers=owner).json["job_status"] == "SUCCEEDED"
     assert resume(client, owner, run_id).json["cancel_requested"] is False
@@ -141,3 +143,38 @@ def test_the_model_of_before_is_served_until_there_is_a_new_one(
     assert client.get(f"{URL}/{trained}/nn-model", headers=owner).data == before
     played.train(trained, 2, model=b"the new one", steps=100_000)
     assert client.get(f"{URL}/{trained}/nn-model", headers=owner).data == b"the new one"
+
+
+def test_a_run_goes_on_from_the_step_of_its_checkpoint(
+    client: Client, owner: Headers, run_id: str, played: PlayedNode
+) -> None:
+    played.claim(run_id)
+    checkpoint = replace(played.upload(run_id, "checkpoint", CHECKPOINT), step=50_176)
+    played.hand_in(run_id, played.upload(run_id, "model", b"model"), checkpoint, steps=50_176)
+    played.finish(run_id)
+    resume(client, owner, run_id, nn_model_config__steps=20_000)
+    spec = played.claim(run_id, 2).json["spec"]
+    assert (spec["start_step"], spec["max_steps"], spec["steps"]) == (50_176, 70_176, 20_000)
+
+
+def test_a_run_without_a_checkpoint_cannot_be_resumed(
+    client: Client, owner: Headers, run_id: str, played: PlayedNode
+) -> None:
+    played.claim(run_id)
+    played.hand_in(run_id, played.upload(run_id, "model", b"model"), steps=50_000)
+    played.finish(run_id)
+    answer = resume(client, owner, run_id)
+    assert answer.status_code == 409
+    assert "has left no checkpoint to go on from" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("changes", [{"hyperparameters": {"learning_rate": 0.1}}, {"initialize_from": str(uuid4())}])
+def test_a_resumed_run_keeps_its_hyperparameters(
+    client: Client, owner: Headers, trained: str, changes: dict[str, Any]
+) -> None:
+    answer = resume(client, owner, trained, **changes)
+    assert (answer.status_code, client.get(f"{URL}/{trained}", headers=owner).json["state"]) == (409, "SUCCEEDED")
+    assert answer.json["detail"] == (
+        f"Run {trained} goes on with its own hyperparameters and checkpoint. To change them, submit a new job with "
+        "initialize_from."
+    )

@@ -128,3 +128,65 @@ def test_a_trainer_python_that_is_missing_is_the_nodes_fault(order: TrainingOrde
     with pytest.raises(TrainingRefused) as refused:
         MLAgentsTrainer().prepare(order, tmp_path / "1", replace(MACHINE, trainer_python="/nowhere/python"))
     assert refused.value.cause == "node"
+
+
+def test_a_jobs_hyperparameters_lie_over_the_behaviours(order: TrainingOrder) -> None:
+    content = {"behaviors": {"Walk": {"trainer_type": "ppo", "hyperparameters": {"epsilon": 0.1, "beta": 0.5},
+                                      "network_settings": {"hidden_units": 64, "num_layers": 2}}}}  # fmt: skip
+    given = {"epsilon": 0.3, "time_horizon": 32, "network_settings": {"num_layers": 1}}
+    walk = job_yaml(replace(order, hyperparameters=given), content)["behaviors"]["Walk"]
+    assert walk["hyperparameters"] == {"epsilon": 0.3, "beta": 0.5}
+    assert walk["network_settings"] == {"hidden_units": 64, "num_layers": 1}
+    assert walk["time_horizon"] == 32
+
+
+def test_other_behaviours_keep_their_own(order: TrainingOrder) -> None:
+    content = {"behaviors": {"Walk": {}, "Run": {"time_horizon": 7}}}
+    run = job_yaml(replace(order, hyperparameters={"time_horizon": 32, "beta": 1.0}), content)["behaviors"]["Run"]
+    assert (run["time_horizon"], "hyperparameters" in run, run["max_steps"]) == (7, False, 100_000)
+
+
+def test_the_builds_defaults_lie_below_each_behaviour(order: TrainingOrder) -> None:
+    content = {"default_settings": {"time_horizon": 7, "init_path": "/etc/x.pt"}, "behaviors": {"Walk": {}}}
+    settled = job_yaml(order, content)
+    assert (settled["behaviors"]["Walk"]["time_horizon"], "default_settings" in settled) == (7, False)
+    assert "init_path" not in settled["behaviors"]["Walk"]
+
+
+def test_the_jobs_checkpoint_interval_wins(order: TrainingOrder) -> None:
+    walk = job_yaml(replace(order, checkpoint_interval=123), CONTENT)["behaviors"]["Walk"]
+    assert (walk["checkpoint_interval"], walk["keep_checkpoints"], walk["even_checkpoints"]) == (123, 5, False)
+
+
+def test_a_short_resume_of_a_long_run_shows_twenty_summaries_too(order: TrainingOrder) -> None:
+    walk = job_yaml(replace(order, max_steps=1_002_000, steps=2_000), CONTENT)["behaviors"]["Walk"]
+    assert (walk["summary_freq"], walk["checkpoint_interval"]) == (100, 200)
+
+
+def test_another_runs_weights_are_given_to_the_ordered_behaviour_only(order: TrainingOrder, tmp_path: Path) -> None:
+    content = {"behaviors": {"Walk": {}, "Run": {}}}
+    entries = job_yaml(replace(order, initialize_from=tmp_path / "other.pt"), content)["behaviors"]
+    assert (entries["Walk"]["init_path"], "init_path" in entries["Run"]) == (str(tmp_path / "other.pt"), False)
+
+
+def test_a_run_that_goes_on_from_its_own_checkpoint_begins_with_no_other(order: TrainingOrder, tmp_path: Path) -> None:
+    both = replace(order, initialize_from=tmp_path / "other.pt", resume_from=tmp_path / "own.pt")
+    assert "init_path" not in job_yaml(both, CONTENT)["behaviors"]["Walk"]
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../outside.demo", "gone.demo"])
+def test_a_demonstration_lies_in_the_build_or_nowhere(order: TrainingOrder, path: str) -> None:
+    content = {"behaviors": {"Walk": {"reward_signals": {"gail": {"demo_path": path}}}}}
+    with pytest.raises(TrainingRefused, match="has no demonstration"):
+        job_yaml(order, content)
+
+
+def test_a_demonstration_of_the_build_is_found(order: TrainingOrder) -> None:
+    (order.environment.folder / "expert.demo").write_bytes(b"")
+    content = {"behaviors": {"Walk": {"behavioral_cloning": {"demo_path": "expert.demo"}}}}
+    walk = job_yaml(order, content)["behaviors"]["Walk"]
+    assert walk["behavioral_cloning"]["demo_path"] == str(order.environment.folder.resolve() / "expert.demo")
+
+
+def test_several_environments_are_asked_for(order: TrainingOrder, tmp_path: Path) -> None:
+    assert "--num-envs=3" in MLAgentsTrainer().prepare(replace(order, num_envs=3), tmp_path / "1", MACHINE).argv
