@@ -5,7 +5,6 @@ Runs in the trainer's Python.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -20,6 +19,7 @@ from node.trainers.base import TrainingRefused
 from node.trainers.gym_world import words
 
 HUNG_EXIT_CODE = 75
+MOST = 1e300  # an episode with more than that cannot be averaged with others
 
 
 class Clock:
@@ -67,9 +67,9 @@ class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
             observation, reward, terminated, truncated, info = self.env.step(action)
             reward = float(reward)
             self._check(observation)
-        if not math.isfinite(reward):
-            raise TrainingRefused(f"The environment's reward is not a finite number ({reward}).")
         self.reward, self.length = self.reward + reward, self.length + 1
+        if not abs(self.reward) <= MOST:
+            raise TrainingRefused(f"The environment's reward is not a finite number ({reward:g}).")
         if terminated or truncated:
             self.on_episode(self.reward, self.length)
         return observation, reward, bool(terminated), bool(truncated), info

@@ -94,8 +94,13 @@ def configuration(algorithm: Any, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _policy(entry: Mapping[str, Any], space: Any) -> str:
-    large = is_image(space) and sorted(space.shape)[-2] >= SMALLEST_IMAGE
-    return str(entry.get("policy") or ("CnnPolicy" if large else "MlpPolicy"))
+    is_large = is_image(space) and sorted(space.shape)[-2] >= SMALLEST_IMAGE
+    chosen = str(entry.get("policy") or ("CnnPolicy" if is_large else "MlpPolicy"))
+    if chosen == "CnnPolicy" and not is_large:
+        raise TrainingRefused(
+            f"CnnPolicy needs images of at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} as observations."
+        )
+    return chosen
 
 
 def _network(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,9 @@ BAD = {
     "raises": (order_of("Raises-v0", "PPO"), "The environment failed in step(): ValueError: the pole broke."),
     "leaves": (order_of("Leaves-v0", "PPO"), "The environment failed in step(): SystemExit: 3."),
     "not a number": (order_of("NotANumber-v0", "PPO"), "The environment's reward is not a finite number (nan)."),
+    "huge": (order_of("Huge-v0", "PPO"), "The environment's reward is not a finite number (1e+308)."),
+    "no image": (order_of("CartPole-v1", "PPO", {}, promised=CART, hyperparameters={"policy": "CnnPolicy"}),
+                 "CnnPolicy needs images of at least 36 x 36 as observations."),
     "wrong shape": (order_of("WrongShape-v0", "PPO"), "The environment sent an observation of the shape [2], its space "
                                                       "promises [3]."),
     "does not fit": (order_of("Uneven-v0", "DQN", promised={}),
@@ -135,6 +138,11 @@ def test_every_algorithm_trains_a_model_that_decides_in_a_game_as_in_training(
     assert told(result, "finished")
     assert result["agrees"]
     assert GOOD[name].max_steps <= told(result, "checkpoint")[-1]["step"] < GOOD[name].max_steps + 100
+
+
+def test_a_builds_folder_stays_as_it_came(results: dict[str, Result]) -> None:
+    assert results["uneven"]["code"] == 0
+    assert sorted(path.name for path in WORLDS.iterdir()) == ["gym_worlds.py"]
 
 
 def test_the_same_seed_gives_the_same_model_and_checkpoint_and_another_one_does_not(results: dict[str, Result]) -> None:

@@ -64,6 +64,11 @@ class NotANumber(World):
         return float("nan")
 
 
+class Huge(World):
+    def fate(self) -> float:
+        return 1e308
+
+
 class Leaves(World):
     def fate(self) -> float:
         raise SystemExit(3)
