@@ -12,13 +12,24 @@ from kombu import Exchange, Queue
 from wire import names
 from wire.settings import SETTINGS
 
-TRAIN_QUEUE = Queue(
-    names.TRAIN_QUEUE,
-    Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True),
-    names.TRAIN_QUEUE,
-    # arguments are final: the type is spelled out so that a virtual host's default can't change it
-    queue_arguments={"x-queue-type": "classic", "x-max-priority": names.MAX_PRIORITY},
-)
+TRAIN_EXCHANGE = Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True)
+
+
+def train_queue(name: str) -> Queue:
+    """The queue of trainings of that name, which wire.names.train_queue has made."""
+    return Queue(name, TRAIN_EXCHANGE, name, queue_arguments=names.train_queue_arguments(name))
+
+
+def declare(name: str, channel: Any) -> Any:
+    """Makes sure of that queue, which then does not count as unused; the answer has its message_count."""
+    queue = train_queue(name)(channel)
+    queue.exchange.declare()
+    answer = queue.queue_declare()
+    queue.queue_bind()
+    return answer
+
+
+TRAIN_QUEUE = train_queue(names.TRAIN_QUEUE)
 OUTCOME_QUEUE = Queue(
     names.OUTCOME_QUEUE,
     Exchange(names.OUTCOME_EXCHANGE, type="topic", durable=True),
@@ -122,10 +133,16 @@ class ConfirmedSender:
             self._connection.drain_events(timeout=10)
 
 
-def send_training(celery: Celery, producer: Any, run_id: UUID, attempt: int, priority: int) -> None:
-    """The training task. Its result comes back by `link`, a lost worker by `link_error`."""
+def send_training(
+    celery: Celery, producer: Any, run_id: UUID, attempt: int, priority: int, queue: str = names.TRAIN_QUEUE
+) -> None:
+    """The training task. Its result comes back by `link`, a lost worker by `link_error`.
+
+    Its queue is declared with the first task that a connection sends to it.
+    """
     celery.send_task(
         names.TASK_TRAIN,
+        queue=train_queue(queue),
         kwargs={"run_id": str(run_id), "attempt": attempt},
         task_id=names.task_id(run_id, attempt),
         priority=priority,

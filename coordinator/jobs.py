@@ -12,15 +12,18 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, text, update
 
 from wire.codec import encode
+from wire.jobs import Has
 from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import ledger, messages, queries
+from . import ledger, messages, placement, queries
 from .errors import Conflict, NotFound
 from .extensions import db
 from .ledger import Told
 from .lifecycle import Change, JobState
 from .models import Attempt, Job, Node
 
+PAUSE_AFTER_MISFIT = timedelta(seconds=5)
+"""A node that does not fit is told so with its next hello; until then it would take the same task again."""
 CANCELLED_BEFORE_START = "It was cancelled before a node had started it."
 
 
@@ -74,7 +77,7 @@ SELECT job.*, pg_notify(:channel, '') FROM job
 
 def submit(owner_id: UUID, request: Request) -> Any:
     """A new job, its first event and the task that will train it: one statement, for it is the busiest command."""
-    run_id = uuid4()
+    run_id, needs = uuid4(), placement.needs(request.requires, request.trainer)
     values = {
         "run_id": run_id, "owner_id": owner_id, "state": JobState.SUBMITTED, "agent_config": request.agent_config,
         "env_id": request.env_id, "agent_id": request.agent_id, "num_of_areas": request.num_of_areas,
@@ -85,7 +88,7 @@ def submit(owner_id: UUID, request: Request) -> Any:
         "env_version": request.env_version, "build_id": request.build_id, "trainer": request.trainer,
         "num_envs": request.num_envs, "checkpoint_interval": request.checkpoint_interval,
         "hyperparameters": encode(request.hyperparameters), "recording": encode(request.recording),
-        "requires": encode(request.requires), "queue": train_queue(request.requires),
+        "requires": encode(needs), "queue": train_queue(needs),
         "initialize_from": request.initialize_from, "initialize_key": request.initialize_key,
         "initialize_sha256": request.initialize_sha256, "rerun_of": request.rerun_of,
     }  # fmt: skip
@@ -162,6 +165,7 @@ def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_second
             raise Conflict(f"Attempt {number} of run {run_id} is taken or has ended.")
         db.session.commit()
         return job, None
+    _check_fit(node_id, job)
     lease = func.now() + timedelta(seconds=lease_seconds)
     start = queries.start_step(job, number)
     attempt = Attempt(run_id=run_id, number=number, node_id=node_id, claim=claim_id, lease_until=lease,
@@ -171,6 +175,16 @@ def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_second
     told = ledger.change(job, Change.CLAIMED)
     db.session.commit()
     return job, told
+
+
+def _check_fit(node_id: UUID, job: Job) -> None:
+    """Raises Conflict where the node has not (any more) what the job asks for: then another is to be sent the task."""
+    node = db.session.get(Node, node_id)
+    lacking = placement.lacks(Has.from_wire(node.has), job.requires) if node else None
+    if lacking:
+        ledger.send_again(TASK_TRAIN, job.run_id, job.attempt, after=PAUSE_AFTER_MISFIT)
+        db.session.commit()
+        raise Conflict(f"Run {job.run_id} is not for this node: it has not {lacking}.")
 
 
 def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str:
@@ -190,9 +204,9 @@ def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str
     return "cancel" if held.cancel_requested_at else "go on"
 
 
-def seen(node_id: UUID, slots: int | None = None) -> None:
-    """The node is there, with so many slots."""
-    values: dict[str, Any] = {"last_seen_at": func.now()} | ({"slots": slots} if slots else {})
+def seen(node_id: UUID, slots: int, has: Has) -> None:
+    """The node is there, with so many slots, and with all this."""
+    values = {"last_seen_at": func.now(), "slots": slots, "has": has.to_wire()}
     db.session.execute(update(Node).where(Node.id == node_id).values(values))
     db.session.commit()
 

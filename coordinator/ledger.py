@@ -5,10 +5,11 @@ Locking the job's row is what makes `seq` gapless: whoever numbers an event hold
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from wire.names import TASK_FINISH, TASK_TRAIN
 
@@ -19,6 +20,8 @@ from .models import Attempt, Event, Job, Outbox
 
 OUTBOX_CHANNEL = "outbox"
 """PostgreSQL's NOTIFY channel that wakes the relay."""
+RESEND_AFTER = timedelta(seconds=30)
+"""A task that was sent so long ago and is not done may have been lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ def change(job: Job, what: Change, error: str | None = None) -> Told | None:
     if state is None:
         return None
     job.state, job.error, job.updated_at = state, error, func.now()
+    job.waiting_for = None
     return tell_status(job, state)
 
 
@@ -79,6 +83,12 @@ def queue(task: str, job: Job, attempt: int) -> None:
 def done(task: str, run_id: UUID, attempt: int) -> None:
     """What the outbox asked for has been done."""
     db.session.execute(delete(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt))
+
+
+def send_again(task: str, run_id: UUID, attempt: int, after: timedelta) -> None:
+    """What was sent has come to nobody who could do it: the sweeper sends it once more, in a while."""
+    row = update(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt)
+    db.session.execute(row.values(sent_at=func.now() - RESEND_AFTER + after))
 
 
 def next_attempt(job: Job, what: Change) -> Told | None:

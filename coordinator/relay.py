@@ -72,7 +72,7 @@ class Relay:
 
     def _send(self, row: Any, sender: broker.ConfirmedSender) -> None:
         if row.task == TASK_TRAIN:
-            broker.send_training(self._celery, sender.producer, row.run_id, row.attempt, row.priority)
+            broker.send_training(self._celery, sender.producer, row.run_id, row.attempt, row.priority, row.queue)
         elif row.task == TASK_VERIFY:
             broker.send_verify(self._celery, sender.producer, row.build_id)
         else:
@@ -81,7 +81,7 @@ class Relay:
 
 
 _WAITING = (
-    sql_select(Outbox.id, Outbox.task, Outbox.run_id, Outbox.build_id, Outbox.attempt, Outbox.priority)
+    sql_select(Outbox.id, Outbox.task, Outbox.run_id, Outbox.build_id, Outbox.attempt, Outbox.priority, Outbox.queue)
     .where(Outbox.sent_at.is_(None))
     .order_by(Outbox.id)
     .limit(BATCH)

@@ -4,8 +4,8 @@ anywhere, any number of times: everything it does is safe to repeat."""
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from celery import Celery
@@ -14,9 +14,10 @@ from sqlalchemy import delete, exists, func, select, update
 
 from wire.names import TASK_TRAIN
 
-from . import artifacts, builds, ledger, pulses
-from .broker import TRAIN_QUEUE
+from . import artifacts, builds, ledger, pulses, waiting
+from .broker import declare
 from .extensions import db
+from .ledger import RESEND_AFTER
 from .lifecycle import ACTIVE, FINAL
 from .models import Artifact, Attempt, DroppedObject, Job, Outbox
 from .pipeline.receiver import deliver
@@ -24,7 +25,6 @@ from .pipeline.reports import AttemptLost
 from .storage import Storage
 
 log = logging.getLogger(__name__)
-RESEND_AFTER = timedelta(seconds=30)
 STAGED_GRACE = timedelta(hours=1)
 LOOK_AT_STAGING_SECONDS = 300
 BATCH = 100
@@ -45,8 +45,9 @@ class Sweeper:
     def run(self, stop: threading.Event) -> None:
         """Sweeps until `stop`."""
         while not stop.wait(self._every):
-            for sweep in (self.end_silent_attempts, self.resend, self.finish_without_late_facts, self.purge_deleted,
-                          self.delete_dropped, self.clear_staging, self.remove_unfinished_uploads):  # fmt: skip
+            for sweep in (self.end_silent_attempts, self.resend, waiting.explain, self.finish_without_late_facts,
+                          self.purge_deleted, self.delete_dropped, self.clear_staging,
+                          self.remove_unfinished_uploads):  # fmt: skip
                 try:
                     with self._app.app_context():
                         sweep()
@@ -79,15 +80,19 @@ class Sweeper:
         late = update(Outbox).values(sent_at=None)
         db.session.execute(late.where(*old, Outbox.task != TASK_TRAIN))
         db.session.commit()
-        if db.session.scalar(select(func.count()).where(*old, Outbox.task == TASK_TRAIN)) and self._queue_is_empty():
-            db.session.execute(late.where(*old, Outbox.task == TASK_TRAIN))
+        queues = db.session.scalars(select(Outbox.queue).where(*old, Outbox.task == TASK_TRAIN).distinct()).all()
+        if lost := self._empty_ones(queues):
+            db.session.execute(late.where(*old, Outbox.task == TASK_TRAIN, Outbox.queue.in_(lost)))
         db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
         db.session.commit()
 
-    def _queue_is_empty(self) -> bool:
+    def _empty_ones(self, queues: Sequence[str]) -> list[str]:
+        """Declares them, too: a queue in which jobs wait for a node that fits must not expire as unused."""
+        if not queues:
+            return []
         with self._celery.connection_for_read(heartbeat=0) as connection:
-            declared: Any = TRAIN_QUEUE(connection.default_channel).queue_declare(passive=True)
-            return bool(declared.message_count == 0)
+            channel = connection.default_channel
+            return [queue for queue in queues if declare(queue, channel).message_count == 0]
 
     def finish_without_late_facts(self) -> None:
         """Outcomes that still wait for facts which will not come: their node died before it had sent them."""

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import requests
 
-from wire.jobs import JobSpec
+from wire.jobs import Has, JobSpec
 from wire.names import NODE_API
 
 CONNECT_SECONDS, READ_SECONDS = 4, 15
@@ -30,9 +30,11 @@ class Central:
         self._url = url.rstrip("/") + NODE_API
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    def hello(self, slots: int) -> None:
-        """This node is there. Raises Away or Refused."""
-        self._post("/hello", {"slots": slots})
+    def hello(self, slots: int, has: Has | None = None) -> list[str] | None:
+        """This node is there, and has all this: the queues that it is to take trainings from, or None where the
+        coordinator is of a version that does not say. Raises Away or Refused."""
+        queues = self._post("/hello", {"slots": slots} | ({"has": has.to_wire()} if has else {})).get("queues")
+        return [str(queue) for queue in queues] if isinstance(queues, list) else None
 
     def claim(self, run_id: str, attempt: int, claim: UUID) -> tuple[JobSpec, float]:
         """What to train and the lease in seconds. Raises Refused when the attempt is not to be had, or Away."""

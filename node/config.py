@@ -11,6 +11,10 @@ from typing import Self
 from wire.names import BRIDGE_PATH
 from wire.variables import read_settings, setting
 
+_LABEL = r"[A-Za-z0-9][A-Za-z0-9._:/=-]{0,62}"
+LABELS = rf"{_LABEL}( *, *{_LABEL}){{0,63}}"
+DEVICES = r"cpu|cuda(:\d+)?( *, *cuda:\d+)*"
+
 
 class BadConfiguration(Exception):
     """A variable is missing or wrong; the text names it and says what would be right."""
@@ -29,12 +33,23 @@ class Config:
     node_builds_max_mb: int = setting(20_480, "room for builds of the environment store, in MB")
     environments_dir: str = setting("environments", "folder of the environment builds")
     trainer_python: str = setting(sys.executable, "the Python that has ML-Agents")
-    trainer_device: str = setting("cpu", "where PyTorch computes: cpu, cuda or cuda:0")
-    trainer_threads: int = setting(1, "threads of PyTorch; the same number gives the same training again")
     bridge_address: str = setting(
         "127.0.0.1:8000", "where environments connect to be told their job; old builds know no other"
     )
     bridge_max_message_mb: float = setting(8.0, "largest message of an environment, in MB")
+    trainer_device: str = setting(
+        "cpu", "cpu, cuda, cuda:0, or a list as cuda:0,cuda:1, of which the slots take one each in turn", form=DEVICES
+    )
+    trainer_threads: int = setting(
+        0, "threads of each trainer; 0 divides the machine's cores among the slots", zero=True
+    )
+    node_memory_mb: int = setting(
+        0, "memory that one training may use, in MB; 0 divides the machine's among the slots", zero=True
+    )
+    node_min_free_mb: int = setting(2048, "free disk space in MB, below which no new training is taken", zero=True)
+    node_labels: str = setting("", "words without spaces, divided by commas, that jobs may ask for", form=LABELS)
+    log_limit_mb: int = setting(512, "a training whose logs together exceed so many MB is ended")
+    stall_seconds: int = setting(900, "a training that makes no step for so long is ended")
     connect_seconds: int = setting(60, "how long an environment may take to connect to its trainer")
     grace_seconds: float = setting(30.0, "how long a trainer that is told to stop may take to save")
 
@@ -58,6 +73,21 @@ class Config:
     def environ(self) -> Mapping[str, str]:
         """This process's environment, and where the bridge is; trainers get what is harmless of it."""
         return {**os.environ, "TRAIN_BRIDGE_URL": f"ws://{self.bridge_address}{BRIDGE_PATH}"}
+
+    @property
+    def devices(self) -> list[str]:
+        """As PyTorch names them."""
+        return [device.strip() for device in self.trainer_device.split(",")]
+
+    @property
+    def labels(self) -> list[str]:
+        """What jobs may ask for of this node, each once, in order."""
+        return sorted({label.strip() for label in self.node_labels.split(",") if label.strip()})
+
+    @property
+    def slots_dir(self) -> Path:
+        """A lock for each slot."""
+        return Path(self.node_data_dir).resolve() / "slots"
 
     @property
     def attempts_dir(self) -> Path:

@@ -85,6 +85,10 @@ class Process:
         code = self._shim.poll()
         return 128 - code if code is not None and code < 0 else code
 
+    def pids(self) -> list[int]:
+        """The trainer and everything that it has started, as far as it is running."""
+        return shim.descendants(self._shim.pid)
+
     def interrupt(self) -> None:
         """Asks the trainer to save and end."""
         if self._shim.poll() is None:

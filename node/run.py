@@ -13,11 +13,13 @@ from uuid import UUID, uuid4
 from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Outcome
 from wire.jobs import JobSpec
 
-from . import builds, ports, uploads
+from . import builds, ports, slots, uploads
 from .bridge.attempts import announce
+from .capacity import MB, memory_mb_per_slot, threads_per_slot
 from .central import Away, Central, Refused, download
 from .config import Config
 from .fetch import Stopped
+from .guards import Limits
 from .lease import Stop
 from .trainers.base import Ending, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
 from .training import train
@@ -60,18 +62,26 @@ def _train(
     initialize_from = _fetch(spec.initialize_url, spec.initialize_sha256, folder / "initialize.pt", stop)
     mark = uuid4().hex
     announce(folder.parent, spec, mark, config.coordinator_url)
-    machine = Machine(config.trainer_python, config.environ, config.trainer_threads, config.connect_seconds)
-    with ports.hold_base_port(spec.num_envs) as base_port:
+    machine = Machine(config.trainer_python, config.environ, threads_per_slot(config), config.connect_seconds)
+    limits = _limits(config, spec)
+    with slots.hold_slot(config.slots_dir) as slot, ports.hold_base_port(spec.num_envs) as base_port:
         order = TrainingOrder(
             run_id=spec.run_id, attempt=spec.attempt, behaviour=spec.behaviour, environment=build,
             max_steps=spec.max_steps, num_of_areas=spec.num_of_areas, seed=spec.seed, base_port=base_port,
-            device=config.trainer_device, resume_from=resume_from, initialize_from=initialize_from,
+            device=slots.device_of(slot, config.devices), resume_from=resume_from, initialize_from=initialize_from,
             num_envs=spec.num_envs, checkpoint_interval=spec.checkpoint_interval, hyperparameters=spec.hyperparameters,
             steps=spec.steps,
-            memory_bytes=spec.memory_mb * 2**20 if spec.memory_mb else None,
+            memory_bytes=limits.memory_bytes,
         )  # fmt: skip
         return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
-                     on_checkpoint=background.checkpoint, pidfiles=config.attempts_dir, mark=mark)  # fmt: skip
+                     on_checkpoint=background.checkpoint, pidfiles=config.attempts_dir, mark=mark,
+                     limits=limits)  # fmt: skip
+
+
+def _limits(config: Config, spec: JobSpec) -> Limits:
+    """The job's memory is what it asked for, where the node has more."""
+    allowed = memory_mb_per_slot(config)
+    return Limits(min(spec.memory_mb or allowed, allowed) * MB, config.log_limit_mb * MB, config.stall_seconds)
 
 
 def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path | None:

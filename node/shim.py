@@ -55,6 +55,7 @@ def _listen() -> int:
 def _start(command: list[str], facts_fd: int) -> int:
     def die_with_the_shim() -> None:
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _go_first()
 
     trainer = subprocess.Popen(
         command,
@@ -122,6 +123,12 @@ def _write_pidfile(path: Path, run_id: str, attempt: int) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(record), encoding="utf-8")
     fresh.replace(path)
+
+
+def _go_first() -> None:
+    """Where the machine runs out of memory, the kernel ends a training, and nothing else: not the node, not others."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def _prctl(option: int, value: int) -> None:

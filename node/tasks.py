@@ -48,7 +48,8 @@ def register(celery: Celery, config: Config) -> None:
     central = Central(config.coordinator_url, config.node_token)
     handing = Handing()
 
-    @celery.task(name=names.TASK_TRAIN, resultrepr_maxsize=200)  # logs and Flower need no log tails
+    @celery.task(name=names.TASK_TRAIN, Strategy="node.intake:strategy",
+                 resultrepr_maxsize=200)  # logs and Flower need no log tails  # fmt: skip
     def run(run_id: str, attempt: int) -> dict[str, Any] | None:
         claimed = _claim(central, str(UUID(run_id)), int(attempt))
         return _train(celery, config, central, handing, *claimed) if claimed else None

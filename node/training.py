@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from node.guards import Guards, Limits
 from node.process import Process
 from node.trainers.base import Ending, Machine, TrainingOrder, TrainingRefused, load_trainer
 from node.verdict import Judge
 from node.watch import OnCheckpoint, OnFact, Stop, Watch
 
+NO_LIMITS = Limits()
 START_S = 120.0  # for imports and the first step, beside the time that the environment may take to connect
 
 
@@ -24,13 +26,15 @@ def train(
     on_checkpoint: OnCheckpoint | None = None,
     pidfiles: Path | None = None,
     mark: str = "",
+    limits: Limits = NO_LIMITS,
 ) -> Ending:
     """Train to the end, in a workspace of this attempt's own (created if missing). Its processes carry `mark`.
 
     `on_fact` gets phases and metrics in this thread; `on_checkpoint` gets (checkpoint file, step) for each periodic
     checkpoint, complete and unchanging until five more have come. `stop` is looked at several times a second.
     `pidfiles` is the folder of `<run_id>.<attempt>.pid`, for `node.shim.kill_leftover` (default: the workspace's
-    parent). Never raises for a training that fails; what `on_fact` raises comes through, after all processes are gone.
+    parent). A training that exceeds one of `limits` is ended at once. Never raises for a training that fails; what
+    `on_fact` raises comes through, after all processes are gone.
     """
     workspace = workspace.resolve()
     pidfile = (pidfiles or workspace.parent) / f"{order.run_id}.{order.attempt}.pid"
@@ -44,6 +48,8 @@ def train(
     except OSError as error:
         return Ending("failed", f"The training node could not start the trainer: {error}.", "node")
     with process:
-        watch = Watch(order, process, on_fact, on_checkpoint, stop, grace_s, START_S + machine.connect_timeout_s)
+        guards = Guards(limits, workspace, process.pids)
+        start_s = START_S + machine.connect_timeout_s
+        watch = Watch(order, process, on_fact, on_checkpoint, stop, grace_s, start_s, guards)
         watch.follow()
     return Judge(order, workspace, kind, command, watch).ending()

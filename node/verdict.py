@@ -56,6 +56,8 @@ class Judge:
 
     def _reason(self) -> TrainingRefused | None:
         words = self.watch.words
+        if self.watch.refused:
+            return self.watch.refused
         if self.watch.late and not {"error", "broken"} & set(words):
             return TrainingRefused("The environment started, but for minutes none of its agents wanted a decision.")
         facts = tuple(words.values())

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from node.guards import Guards
 from node.process import Process
-from node.trainers.base import TrainingOrder
+from node.trainers.base import TrainingOrder, TrainingRefused
 
 POLL_S = 0.2
 HOPELESS_GRACE_S = 5.0  # to save, for a training that has failed already
@@ -36,15 +37,17 @@ class Watch:
     stop: Stop
     grace_s: float
     start_s: float
+    guards: Guards
     words: dict[str, Mapping[str, Any]] = field(default_factory=dict)  # the last fact of each kind, without metrics
     step: int = 0
     mean_reward: float | None = None
     running: bool = False
     stopped: bool = False  # because `stop` was set
     late: bool = False  # because it never got to its first step
+    refused: TrainingRefused | None = None  # because it exceeded a limit
 
     def follow(self) -> None:
-        self.began = time.monotonic()
+        self.began = self.heard = self.guarded = time.monotonic()
         self.kill_at = float("inf")
         self.on_fact({"kind": "phase", "phase": "STARTING"})
         while self.process.exit_code is None or not self.process.drained:
@@ -54,6 +57,7 @@ class Watch:
         self.exit_code = self.process.exit_code
 
     def _take(self, fact: dict[str, Any]) -> None:
+        self.heard = time.monotonic()
         handlers = {"metrics": self._metrics, "connected": self._connected, "checkpoint": self._checkpoint}
         if fact["kind"] == "broken":
             self._give_up()
@@ -96,7 +100,11 @@ class Watch:
         if not self.running and not self.late and now > self.began + self.start_s:
             self.late = True
             self._give_up()
-        if now > self.kill_at:
+        if self.refused is None and now >= self.guarded + POLL_S:
+            self.guarded = now
+            self.refused = self.guards.complain(now - self.heard if self.running else 0.0)
+            self.kill_at = now if self.refused else self.kill_at
+        if now >= self.kill_at:
             self.process.end()
 
     def _give_up(self) -> None:

@@ -6,13 +6,13 @@ It knows only what a node needs: the queue of trainings and the exchange for out
 import os
 
 from celery import Celery
-from kombu import Exchange, Queue
 
 from wire import names
 from wire.settings import SETTINGS, WORKER_CONTROL
 
 from . import signals, tasks
 from .config import Config
+from .queues import outcome_queue, train_queue
 
 
 def create_worker(config: Config | None = None) -> Celery:
@@ -24,7 +24,7 @@ def create_worker(config: Config | None = None) -> Celery:
     transport["client_properties"] = {"connection_name": f"node {config.node_name}:{os.getpid()}"}
     celery.conf.update(
         broker_transport_options=transport,
-        task_queues=[_train_queue(), _outcome_queue()],
+        task_queues=[train_queue(), outcome_queue()],
         task_default_queue=names.TRAIN_QUEUE,
         task_routes={"coord.*": {"queue": names.OUTCOME_QUEUE}, "train.*": {"queue": names.TRAIN_QUEUE}},
         worker_prefetch_multiplier=1,
@@ -40,15 +40,3 @@ def create_worker(config: Config | None = None) -> Celery:
     tasks.register(celery, config)
     signals.connect(celery, config)
     return celery
-
-
-def _train_queue() -> Queue:
-    return Queue(
-        names.TRAIN_QUEUE, Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True), names.TRAIN_QUEUE,
-        queue_arguments={"x-queue-type": "classic", "x-max-priority": names.MAX_PRIORITY},
-    )  # fmt: skip
-
-
-def _outcome_queue() -> Queue:
-    exchange = Exchange(names.OUTCOME_EXCHANGE, type="topic", durable=True)
-    return Queue(names.OUTCOME_QUEUE, exchange, names.OUTCOME_QUEUE, queue_arguments={"x-queue-type": "classic"})

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
+from .names import DEFAULT_TRAINER
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
@@ -56,3 +58,32 @@ class JobSpec:
     def from_wire(cls, message: dict[str, Any]) -> Self:
         """Fields this version does not know are ignored. Raises TypeError when one is missing."""
         return cls(**{name: message[name] for name in cls.__dataclass_fields__ if name in message})
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """What a node has to offer, as it says with each hello. Defaults: what is known of a node that says nothing."""
+
+    trainers: tuple[str, ...] = (DEFAULT_TRAINER,)
+    gpus: tuple[str, ...] = ()
+    """Their names, one for each that trainings may use."""
+    memory_mb: int = 0
+    """What one training may use; 0 where that is not known."""
+    threads: int = 1
+    """What one training gets."""
+    labels: tuple[str, ...] = ()
+    slots: int = 1
+    disk_free_mb: int = 0
+    full: str | None = None
+    """Why the node takes no new training, in a sentence; None: it takes them."""
+    version: str = ""
+
+    def to_wire(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_wire(cls, message: dict[str, Any]) -> Self:
+        """Of a message that was checked; fields this version does not know are ignored."""
+        known: dict[str, Any] = {name: message[name] for name in cls.__dataclass_fields__ if name in message}
+        known |= {name: tuple(value) for name, value in known.items() if isinstance(value, list)}
+        return cls(**known)

@@ -10,9 +10,11 @@ from .codec import encode
 TRAIN_EXCHANGE = TRAIN_QUEUE = "train"
 OUTCOME_QUEUE = "coord"
 OUTCOME_EXCHANGE = "coordx"  # a topic of its own: a node may write here without the right to write to every queue
+UNUSED_QUEUE_MILLISECONDS = 3_600_000
 MAX_PRIORITY = 10
 DEFAULT_PRIORITY = 5
 DEFAULT_TRAINER = "mlagents"
+VERSION = "0.1.0"
 
 TASK_TRAIN = "train.run"
 TASK_OUTCOME = "coord.outcome"
@@ -54,6 +56,16 @@ def train_queue(requires: dict[str, Any]) -> str:
     if not requires:
         return TRAIN_QUEUE
     return f"{TRAIN_QUEUE}.{sha256(encode(dict(sorted(requires.items()))).encode()).hexdigest()[:16]}"
+
+
+def train_queue_arguments(queue: str) -> dict[str, Any]:
+    """Arguments of a queue of trainings, which are final: whoever declares it must say the same.
+
+    The type is spelled out so that a virtual host's default can't change it. Queues of jobs that ask for something go
+    by themselves when nobody has used them for a while.
+    """
+    arguments = {"x-queue-type": "classic", "x-max-priority": MAX_PRIORITY}
+    return arguments if queue == TRAIN_QUEUE else arguments | {"x-expires": UNUSED_QUEUE_MILLISECONDS}
 
 
 def staging_key(run_id: UUID | str, attempt: int, name: str) -> str:

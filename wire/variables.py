@@ -5,6 +5,7 @@ holds the value. An empty variable counts as not set.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
@@ -13,9 +14,14 @@ from typing import Any
 SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
-def setting(default: Any, meaning: str, *, begins: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> Any:
-    """A dataclass field. The default's type is the setting's; a text may have to begin with, or be, one of some."""
-    return field(default=default, metadata={"meaning": meaning, "begins": begins, "words": words})
+def setting(
+    default: Any, meaning: str, *, begins: tuple[str, ...] = (), words: tuple[str, ...] = (), form: str = "",
+    zero: bool = False,
+) -> Any:  # fmt: skip
+    """A dataclass field. The default's type is the setting's; a text may have to begin with, or be, one of some, or to
+    match a pattern. A number is above 0, or with `zero` also 0."""
+    its = {"meaning": meaning, "begins": begins, "words": words, "form": form, "zero": zero}
+    return field(default=default, metadata=its)
 
 
 def read_settings(cls: type, environment: Mapping[str, str], *needed: str) -> tuple[dict[str, Any], list[str]]:
@@ -44,7 +50,7 @@ def _read(environment: Mapping[str, str], name: str) -> str | None:
 def convert(raw: str, kind: Any, its: Mapping[str, Any] | None = None) -> Any:
     """A variable's text as a value. Raises ValueError with what would be right, without what may be a secret."""
     if kind is str:
-        return _text(raw, its["begins"], its["words"]) if its else raw
+        return _text(raw, its) if its else raw
     if kind is bool:
         if raw.lower() not in SWITCH:
             raise ValueError(f"must be 1 or 0, not {raw!r}")
@@ -53,12 +59,16 @@ def convert(raw: str, kind: Any, its: Mapping[str, Any] | None = None) -> Any:
         value = kind(raw)
     except ValueError:
         raise ValueError(f"must be a number, not {raw!r}") from None
-    if not 0 < value < math.inf:
-        raise ValueError(f"must be a number above 0, not {raw!r}")
+    may_be_zero = bool(its and its["zero"])
+    if not (0 < value < math.inf or (may_be_zero and value == 0)):
+        raise ValueError(f"must be a number {'from 0 up' if may_be_zero else 'above 0'}, not {raw!r}")
     return value
 
 
-def _text(raw: str, begins: tuple[str, ...], words: tuple[str, ...]) -> str:
+def _text(raw: str, its: Mapping[str, Any]) -> str:
+    begins, words, form = its["begins"], its["words"], its["form"]
+    if form and not re.fullmatch(form, raw):
+        raise ValueError(f"must be {its['meaning']}, not {raw!r}")
     if begins and not raw.startswith(begins):
         raise ValueError(f"must begin with {begins[0]}")
     if words and raw.upper() not in words:

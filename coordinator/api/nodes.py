@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, staging_key
 
-from .. import builds, jobs, queries, recordings
+from .. import builds, jobs, queries, recordings, waiting
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
@@ -20,9 +20,12 @@ blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
 
 @blueprint.post("/hello")
 def hello() -> ResponseReturnValue:
-    """A node is there; it says so when it starts and every few seconds."""
-    jobs.seen(auth.node_id(), body(NodeBody).slots)
-    return jsonify(lease_seconds=parts(current_app).config.lease_seconds)
+    """A node is there; it says so when it starts and every few seconds, and is told from where to take trainings."""
+    node, its = auth.node_id(), body(NodeBody)
+    has = its.inventory()
+    jobs.seen(node, its.slots, has)
+    queues = waiting.queues_for(has)
+    return jsonify(lease_seconds=parts(current_app).config.lease_seconds, queues=queues)
 
 
 @blueprint.post("/claims")

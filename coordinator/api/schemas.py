@@ -7,6 +7,8 @@ from flask import request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from wire.jobs import Has
+
 from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
 
@@ -24,6 +26,7 @@ Free = Annotated[str, Field(max_length=10_000, pattern=WITHOUT_NUL)]
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
 T = TypeVar("T", bound="Body")
+Amount = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Body(BaseModel):
@@ -113,11 +116,27 @@ class CheckBody(Body):
     found: dict[str, Any] = {}
 
 
+class Inventory(Body):
+    """What a node has; docs/protocol.md says what each field means."""
+
+    trainers: Annotated[list[Label], Field(max_length=16)] = []
+    gpus: Annotated[list[Name], Field(max_length=64)] = []
+    memory_mb: Amount = 0
+    threads: Annotated[int, Field(ge=1, le=4_096)] = 1
+    labels: Annotated[list[Label], Field(max_length=64)] = []
+    disk_free_mb: Amount = 0
+    full: Annotated[str, Field(max_length=300, pattern=PRINTABLE)] | None = None
+    version: Annotated[str, Field(max_length=100, pattern=WITHOUT_NUL)] = ""
+
+
 class NodeBody(Body):
     """A node says that it is there."""
 
     slots: Annotated[int, Field(ge=1, le=1_000)]
-    has: dict[str, Any] = {}
+    has: Inventory = Inventory()
+
+    def inventory(self) -> Has:
+        return Has.from_wire(self.has.model_dump(exclude_unset=True) | {"slots": self.slots})
 
 
 class Hello(Body):

@@ -39,6 +39,8 @@ def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> dict[str, 
         "rerun_of": str(row.rerun_of) if row.rerun_of else None,
         "comparison": row.comparison,
         "model": {key: value for key, value in model(its_model).items() if key in MODEL} if its_model else None,
+        "requires": row.requires,
+        "waiting_for": row.waiting_for,
     }
 
 
@@ -146,5 +148,5 @@ def _environment(env_id: str, version: str | None, manifest: dict[str, Any]) -> 
 
 def node(row: Node) -> dict[str, Any]:
     """A training node as an operator sees it."""
-    return {"name": row.name, "slots": row.slots,
+    return {"name": row.name, "slots": row.slots, "has": row.has,
             "last_seen_at": row.last_seen_at.isoformat() if row.last_seen_at else None}  # fmt: skip

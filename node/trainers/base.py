@@ -112,6 +112,8 @@ class Evidence:
 class Trainer(Protocol):
     """One way of training. Stateless: everything it knows is in the order and the workspace."""
 
+    packages: tuple[str, ...]  # without which the trainer's Python cannot train this way
+
     def prepare(self, order: TrainingOrder, workspace: Path, machine: Machine) -> Command:
         """Write what the trainer needs into the workspace. Raises TrainingRefused."""
 

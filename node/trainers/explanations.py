@@ -23,6 +23,7 @@ GENERAL: Rules = (
      "The checkpoint to begin with is damaged.", "", "node"),
     ("", r"[Oo]ut of memory|OutOfMemory|MemoryError|can't allocate memory",
      "The training ran out of memory.", "", "node"),
+    ("", r"No space left on device|Disk quota exceeded", "The training node's disk is full.", "", "node"),
     ("", r"(?:Torch not compiled with|No CUDA GPUs|Invalid device|CUDA error)",
      "This training node cannot use the device it is set to.", "", "node"),
     ("ModuleNotFoundError", r"No module named '(.*)'", "This training node's Python has no {1} installed.", "", "node"),

@@ -28,6 +28,8 @@ FILES = (
 class MLAgentsTrainer:
     """`mlagents-learn`, started through our launcher."""
 
+    packages = ("mlagents", "torch", "onnx", "onnxruntime")
+
     def prepare(self, order: TrainingOrder, workspace: Path, machine: Machine) -> Command:
         if shutil.which(machine.trainer_python) is None:
             raise TrainingRefused("This training node has no Python for the trainer (TRAINER_PYTHON).", "node")

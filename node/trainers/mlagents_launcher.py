@@ -20,7 +20,7 @@ from node.trainers.stopping import StopRequest
 def main() -> int:
     descriptor = os.environ.get("TRAINER_FACTS_FD")
     facts = Facts(int(descriptor) if descriptor else None)
-    stop = StopRequest()
+    stop = StopRequest(lambda: facts.tell("alive"))
     stop.listen()
     try:
         _learn(facts, stop)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import signal
+import time
+from collections.abc import Callable
 from typing import Any
 
+ALIVE_S = 5.0  # how often at most the node is told that steps are made
 PATIENCE_S = 5.0  # how long a stop waits for the end of the current step before it interrupts
 
 
 class StopRequest:
-    """SIGINT and SIGTERM both mean: stop, save, export. Taken between two steps if one ends soon."""
+    """SIGINT and SIGTERM both mean: stop, save, export. Taken between two steps if one ends soon.
 
-    def __init__(self) -> None:
+    `alive` is called between steps, every few seconds at most: a training without steps is ended by the node.
+    """
+
+    def __init__(self, alive: Callable[[], None] = lambda: None) -> None:
+        self._alive, self._told = alive, 0.0
         self.asked = False
         self.stepping = False
 
@@ -34,6 +41,9 @@ class StopRequest:
     def take(self) -> None:
         """Called between two steps."""
         self.stepping = True
+        if time.monotonic() > self._told + ALIVE_S:
+            self._told = time.monotonic()
+            self._alive()
         if self.asked:
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise KeyboardInterrupt

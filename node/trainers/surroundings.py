@@ -38,6 +38,7 @@ def trainer_environ(machine: Machine) -> Mapping[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": "0",
         "TRAINER_THREADS": str(machine.threads),
+        "OMP_NUM_THREADS": str(machine.threads),
     }
 
 

@@ -155,7 +155,16 @@ def _match(app: Flask, path: str) -> None:
 def _row() -> Any:
     values = dict.fromkeys(("agent_id", "env_id", "behaviour", "agent_config", "error", "mean_reward"), "")
     values |= dict.fromkeys(
-        ("num_envs", "checkpoint_interval", "hyperparameters", "initialize_from", "rerun_of", "comparison")
+        (
+            "num_envs",
+            "checkpoint_interval",
+            "hyperparameters",
+            "initialize_from",
+            "rerun_of",
+            "comparison",
+            "requires",
+            "waiting_for",
+        )
     )
     numbers = dict.fromkeys(("steps", "num_of_areas", "attempt", "seed", "steps_trained", "last_seq"), 1)
     return SimpleNamespace(

@@ -20,6 +20,7 @@ SAMPLE = sample_settings()
 CONFIGURED = [
     (spec.name.upper(), spec.default) for config in (CoordinatorConfig, NodeConfig) for spec in fields(config)
 ]
+META = {spec.name.upper(): spec.metadata for config in (CoordinatorConfig, NodeConfig) for spec in fields(config)}
 FLOWER = {name for name in SAMPLE if name.removeprefix("FLOWER_").lower() in default_options and "FLOWER_" in name}
 
 
@@ -39,7 +40,7 @@ def test_a_stated_default_is_the_one_that_holds(name: str, default: Any) -> None
     if setting.is_set:  # it has no default: compose insists on it
         return
     if setting.value:
-        assert convert(setting.value, type(default)) == default
+        assert convert(setting.value, type(default), META[name]) == default
     else:
         assert default == "" or name in MADE_ON_THE_MACHINE
 

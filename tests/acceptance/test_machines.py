@@ -1,0 +1,78 @@
+"""Nodes that have different things, and jobs that ask for them: who waits says for what, and who fits trains."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from services.platform import Platform, wait_until
+from services.stack import Stack
+from tests.acceptance.viewers import BODY
+
+
+@pytest.fixture(scope="module")
+def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """Everything but a node."""
+    with Platform(stack, tmp_path_factory.mktemp("platform"), {"WEB_WORKERS": "1"}) as running:
+        running.start("web", "results", "recorder")
+        yield running
+
+
+class Player:
+    """Submits jobs and looks at them."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._url = f"{platform.url}/api/v1/"
+        self._headers = {"Authorization": f"Bearer {platform.token}"}
+
+    def submit(self, **requires: Any) -> str:
+        answer = requests.post(
+            f"{self._url}train-jobs", json=BODY | {"requires": requires}, headers=self._headers, timeout=10
+        )
+        answer.raise_for_status()
+        return str(answer.json()["run_id"])
+
+    def show(self, run_id: str) -> Any:
+        return requests.get(f"{self._url}train-jobs/{run_id}", headers=self._headers, timeout=10).json()
+
+    def cancel(self, run_id: str) -> None:
+        requests.post(f"{self._url}train-jobs/{run_id}/cancel", headers=self._headers, timeout=10).raise_for_status()
+
+    def nodes(self) -> dict[str, Any]:
+        found = requests.get(f"{self._url}node", headers=self._headers, timeout=10).json()
+        return {node["name"]: node["has"] for node in found}
+
+    def until_it_waits_for(self, run_id: str, why: str | None) -> None:
+        wait_until(lambda: self.show(run_id)["waiting_for"] == why, 20, f"a job that says: {why}")
+
+    def until_it_runs_on(self, run_id: str, node: str) -> None:
+        wait_until(lambda: [it["node"] for it in self.show(run_id)["attempts"]] == [node], 60, f"a job on {node}")
+
+
+def test_jobs_wait_with_a_reason_and_go_to_the_nodes_that_have_what_they_ask_for(platform: Platform) -> None:
+    player = Player(platform)
+    anywhere, in_the_lab = player.submit(), player.submit(labels=["lab-1"])
+    with_a_gpu, huge = player.submit(gpu=True), player.submit(memory_mb=16_000_000)
+    player.until_it_waits_for(anywhere, "No node is there.")
+    player.until_it_waits_for(in_the_lab, "No node is there.")
+
+    platform.add_node("plain", NODE_MEMORY_MB="3000")
+    platform.start("plain")
+    player.until_it_runs_on(anywhere, "plain")
+    player.until_it_waits_for(in_the_lab, "No node has the label 'lab-1'.")
+    player.until_it_waits_for(with_a_gpu, "No node has a GPU.")
+    player.until_it_waits_for(huge, "No node has 16000000 MB of memory for a job; the largest has 3000 MB.")
+
+    platform.add_node("lab", NODE_LABELS="lab-1, a100")
+    platform.start("lab")
+    player.until_it_runs_on(in_the_lab, "lab")
+    assert player.show(in_the_lab)["waiting_for"] is None
+    queued = player.submit(labels=["lab-1"])
+    player.until_it_waits_for(queued, "All nodes that fit are busy.")
+    for run_id in (anywhere, in_the_lab, with_a_gpu, huge):
+        player.cancel(run_id)
+    player.until_it_runs_on(queued, "lab")
+    player.cancel(queued)
+    assert player.nodes()["lab"]["labels"] == ["a100", "lab-1"]
+    assert player.nodes()["plain"]["trainers"][0] == "mlagents"
