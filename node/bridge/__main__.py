@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import faulthandler
 import fcntl
 import logging
 import os
@@ -26,6 +27,8 @@ TAKEN = (
 RETRY_SECONDS = 3.0
 LAST_SECONDS = 3.0
 """For what is still to be written when the bridge is told to end."""
+STUCK_SECONDS = 30.0
+"""A bridge that has not moved for so long, say on a disk that hangs, ends: a build that waits for it does not step."""
 
 
 def main(arguments: list[str]) -> None:
@@ -51,8 +54,10 @@ async def _serve(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     states = States(config.broker_url, f"bridge {config.node_name}:{os.getpid()}")
     bridge = Bridge(config.attempts_dir, states, int(config.bridge_max_message_mb * 2**20))
+    moving = asyncio.create_task(_keep_moving())
     server = await _listen(bridge, config, ending)
     await ending.wait()
+    moving.cancel()
     _end_surely()
     if server:
         server.close()
@@ -79,6 +84,12 @@ async def _pause(ending: asyncio.Event) -> None:
         await asyncio.wait_for(ending.wait(), RETRY_SECONDS)
     except TimeoutError:
         return
+
+
+async def _keep_moving() -> None:
+    while True:
+        faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
+        await asyncio.sleep(STUCK_SECONDS / 6)
 
 
 def _end_surely() -> None:

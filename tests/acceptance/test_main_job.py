@@ -65,6 +65,15 @@ def test_the_game_gets_a_metric_for_every_summary(training: Training) -> None:
         assert all(isinstance(metric[name], float) for name in ("time_elapsed", "mean_reward", "std_reward"))
 
 
+def test_the_game_sees_all_that_its_agent_does_and_it_can_be_seen_again(training: Training) -> None:
+    episodes = training.get("/episodes?limit=1000").json()
+    kept = [training.get(f"/episodes/{episode['number']}").content for episode in episodes[:3]]
+    said = [record.removesuffix(b"\n") for content in kept for record in content.split(b"\x1e")[1:]]
+    assert {json.loads(state)["msg_id"] for state in training.game.states} == {1, 4}
+    assert len(said) > 3
+    assert said == training.game.states[: len(said)]
+
+
 def test_the_agent_has_learned(training: Training) -> None:
     rewards = [metric["mean_reward"] for metric in training.game.metrics]
     assert rewards[0] < 0.3
