@@ -51,7 +51,6 @@ def recorder() -> None:
     app, its = current_app._get_current_object(), parts(current_app)  # type: ignore[attr-defined]
     celery = broker.make_celery(its.config.broker_url, "recorder")
     steps.connect(its.storage, its.publisher, its.config)
-    its.storage.ensure_bucket()
     consumer = Recorder(app, celery)
     sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):

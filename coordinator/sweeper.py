@@ -4,7 +4,7 @@ anywhere, any number of times: everything it does is safe to repeat."""
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -41,18 +41,29 @@ class Sweeper:
         self._lease = timedelta(seconds=lease_seconds)
         self._every = every_seconds
         self._staging_looked_at = float("-inf")
+        self._has_bucket = False
 
     def run(self, stop: threading.Event) -> None:
         """Sweeps until `stop`."""
+        self._sweep(self.make_bucket)
         while not stop.wait(self._every):
             for sweep in (self.end_silent_attempts, self.resend, waiting.explain, self.finish_without_late_facts,
-                          self.purge_deleted, self.delete_dropped, self.clear_staging,
+                          self.make_bucket, self.purge_deleted, self.delete_dropped, self.clear_staging,
                           self.remove_unfinished_uploads):  # fmt: skip
-                try:
-                    with self._app.app_context():
-                        sweep()
-                except Exception as error:  # whatever is away now, the next sweep finds the same work
-                    log.warning("%s waits: %s", sweep.__name__, str(error).splitlines()[0] if str(error) else error)
+                self._sweep(sweep)
+
+    def _sweep(self, sweep: Callable[[], None]) -> None:
+        try:
+            with self._app.app_context():
+                sweep()
+        except Exception as error:  # whatever is away now, the next sweep finds the same work
+            log.warning("%s waits: %s", sweep.__name__, str(error).splitlines()[0] if str(error) else error)
+
+    def make_bucket(self) -> None:
+        """Once; here and not at the start, for facts are to be recorded while S3 is away."""
+        if not self._has_bucket:
+            self._storage.ensure_bucket()
+            self._has_bucket = True
 
     def end_silent_attempts(self) -> None:
         """Attempts whose lease is over. Only while the web has been there all that time to take heartbeats."""

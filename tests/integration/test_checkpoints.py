@@ -263,3 +263,15 @@ def pipeline_of(app: Flask) -> Iterator[None]:
     steps.connect(its.storage, its.publisher, its.config)
     yield
     reported.disconnect(dispatch_uid="pipeline")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [3, "x", [], {}, {"run_id": "x"}, {"run_id": str(UUID(int=1)), "attempt": 1, "artifact": {"kind": "virus"}}],
+    ids=str,
+)
+def test_what_is_no_upload_is_set_aside(app: Flask, pipeline: None, message: Any) -> None:
+    celery = broker.make_celery("memory://", "test")
+    tasks.register(celery, app)
+    celery.tasks[TASK_UPLOADED](message)
+    assert rows(app, "SELECT source FROM rejected_messages") == ["uploads"]
