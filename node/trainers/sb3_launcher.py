@@ -40,21 +40,17 @@ class Progress(BaseCallback):
 def train(session: Session) -> None:
     """From the session's step to its max_steps; ends with the rollout in which they are reached."""
     torch.use_deterministic_algorithms(True, warn_only=True)
-    try:
-        entry = resolve(session.entry, {})
-    except ValueError as error:
-        raise TrainingRefused(f"The trainer's configuration is not valid: {error}") from error
-    state, resumed = session.checkpoint()
-    seed = (session.seed + (state["step"] if state and resumed else 0)) % SEEDS  # not the same episodes once more
-    algorithm = make(session, entry, seed)
+    entry = _checked(session.entry)
+    state, is_resumed = session.checkpoint()
+    start = state["step"] if state and is_resumed else 0
+    algorithm = make(session, entry, (session.seed + start) % SEEDS)  # not the same episodes once more
     learner = SB3Learner(algorithm)
-    step = 0
     if state:
-        step = learner.resume(state) if resumed else learner.initialize(state)
-    if resumed and hasattr(algorithm, "learning_starts"):
-        _fill_again(algorithm, step)
-    session.begin(learner, step, configuration(algorithm, entry))
-    ahead = session.max_steps - step
+        (learner.resume if is_resumed else learner.initialize)(state)
+    if is_resumed and hasattr(algorithm, "learning_starts"):
+        _fill_again(algorithm, start)
+    session.begin(learner, start, configuration(algorithm, entry))
+    ahead = session.max_steps - start
     if ahead > 0:
         algorithm.learn(ahead, callback=Progress(session), log_interval=None, reset_num_timesteps=False)
 
@@ -65,11 +61,10 @@ def make(session: Session, entry: Mapping[str, Any], seed: int) -> Any:
     options = dict(entry["hyperparameters"])
     schedule = options.pop("learning_rate_schedule", "constant")
     kind = getattr(stable_baselines3, entry["algorithm"])
-    rate = options.pop("learning_rate", None)
     try:
         algorithm = kind(
             _policy(entry, environments.observation_space), environments, seed=seed, device=session.order["device"],
-            policy_kwargs=_network(entry), verbose=0, **options, **({"learning_rate": rate} if rate else {}),
+            policy_kwargs=_network(entry), **options,
         )  # fmt: skip
     except (AssertionError, ValueError) as error:
         raise TrainingRefused(
@@ -85,12 +80,20 @@ def make(session: Session, entry: Mapping[str, Any], seed: int) -> Any:
 def configuration(algorithm: Any, entry: Mapping[str, Any]) -> dict[str, Any]:
     """The entry with every default that Stable-Baselines3 has for what it does not say."""
     found = {name: getattr(algorithm, name, None) for name in ALGORITHMS[entry["algorithm"]]}
-    plain = {name: value for name, value in found.items() if isinstance(value, bool | int | float | str)}
+    plain = {name: value(1.0) if callable(value) else value for name, value in found.items()}
+    said = {name: value for name, value in plain.items() if isinstance(value, bool | int | float | str)}
     return {
         **entry,
-        "policy": type(algorithm.policy).__name__,
-        "hyperparameters": {**plain, **entry["hyperparameters"]},
+        "policy": _policy(entry, algorithm.env.observation_space),
+        "hyperparameters": {**said, **entry["hyperparameters"]},
     }
+
+
+def _checked(entry: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return resolve(entry, {})
+    except ValueError as error:
+        raise TrainingRefused(f"The trainer's configuration is not valid: {error}") from error
 
 
 def _policy(entry: Mapping[str, Any], space: Any) -> str:

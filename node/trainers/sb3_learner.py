@@ -58,8 +58,8 @@ class SB3Learner:
         values = self.algorithm.logger.name_to_value
         return {told: float(values[name]) * factor for name, told, factor in STATISTICS if name in values}
 
-    def resume(self, state: Mapping[str, Any]) -> int:
-        """Takes over all of a checkpoint; its step. Raises TrainingRefused when it does not fit."""
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Takes over all of a checkpoint, also its step. Raises TrainingRefused when it does not fit."""
         self._check(state)
         try:
             self.algorithm.set_parameters(dict(state["parameters"]), exact_match=True)
@@ -68,13 +68,11 @@ class SB3Learner:
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
             raise refuse_state("does not fit this training") from error
         self.algorithm.num_timesteps = state["step"]
-        return int(state["step"])
 
-    def initialize(self, state: Mapping[str, Any]) -> int:
+    def initialize(self, state: Mapping[str, Any]) -> None:
         """Takes over the weights only: a new training, at step 0. Raises TrainingRefused when they do not fit."""
         self._check(state)
         self.algorithm.policy.load_state_dict(state["parameters"]["policy"])
-        return 0
 
     def _check(self, state: Mapping[str, Any]) -> None:
         if state.get("trainer") != TRAINER or not isinstance(state.get("parameters"), Mapping):
