@@ -13,13 +13,14 @@ from wire.jobs import JobSpec
 
 from . import ports
 from .bridge.attempts import announce
+from .capacity import memory_mb_per_slot
 from .central import Away, Central, Refused
 from .config import Config
 from .fetch import StopFlag, Stopped
+from .guards import MB, Guards, Limits
 from .process import Process
 from .trainers.base import Command, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
 from .trainers.surroundings import trainer_environ
-from .tree import size_of
 
 log = logging.getLogger(__name__)
 CHECKS = {
@@ -100,7 +101,10 @@ def look_at(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path
 
 def _order(spec: JobSpec, build: EnvironmentBuild, port: int) -> TrainingOrder:
     areas = int(build.manifest.get("areas", {}).get("min", 1))
-    return TrainingOrder(spec.run_id, spec.attempt, spec.behaviour, build, 1, areas, spec.seed, port)
+    memory = spec.memory_mb * MB if spec.memory_mb else None
+    return TrainingOrder(
+        spec.run_id, spec.attempt, spec.behaviour, build, 1, areas, spec.seed, port, memory_bytes=memory
+    )
 
 
 def _run(
@@ -113,25 +117,21 @@ def _run(
     pidfile = config.attempts_dir / f"{order.run_id}.{order.attempt}.pid"  # where a killed node's next start looks
     pidfile.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + START_S + 3 * machine.connect_timeout_s
+    limits = Limits((order.memory_bytes or memory_mb_per_slot(config) * MB), MAX_LOG_BYTES)
     with Process(command, workspace / "check.log", pidfile, order.run_id, order.attempt, mark) as process:
+        guards = Guards(limits, workspace, process.pids)
         while process.exit_code is None or not process.drained:
             for fact in process.facts(POLL_S):
                 if fact["kind"] == "checked":
                     return fact
             if stop.is_set():
                 raise Stopped
-            if hopeless := _hopeless(workspace, deadline):
-                return {"error": hopeless}
+            if time.monotonic() > deadline:
+                return {"error": "The environment connected, but did not get through its first steps in time."}
+            if complaint := guards.complain(idle_s=0):
+                return {"error": str(complaint)}
     raise TrainingRefused(f"The check of the build ended without a word (exit code {process.exit_code}).", "node",
                           _log_tail(workspace))  # fmt: skip
-
-
-def _hopeless(workspace: Path, deadline: float) -> str | None:
-    if time.monotonic() > deadline:
-        return "The environment connected, but did not get through its first steps in time."
-    if size_of(workspace) > MAX_LOG_BYTES:
-        return f"The environment wrote more than {MAX_LOG_BYTES // 2**20} MB of log before its first steps."
-    return None
 
 
 def _ask(order: TrainingOrder, machine: Machine, path: Path) -> None:

@@ -67,7 +67,7 @@ def test_a_good_build_passes_and_shows_its_behaviours(
     [
         ("exits", 30, "The environment ended (exit code 3) before it had connected to the trainer."),
         ("never-connects", 2, "The environment started but did not connect to the trainer in time."),
-        ("floods-its-log", 30, "The environment wrote more than 64 MB of log before its first steps."),
+        ("floods-its-log", 30, "The environment wrote more than 64 MB into its log."),
         ("crashes-early", 30, "The environment connected, but ended (exit code 7) in its first steps."),
         ("hangs-early", 7, "The environment connected, but then stopped answering."),
         ("other-behaviour", 30, 'The environment shows no agent of the behaviour "Reach1D" (it shows: Other).'),
