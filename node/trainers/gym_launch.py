@@ -19,7 +19,8 @@ from node.trainers.stopping import StopRequest
 def main(train: Callable[[Session], None]) -> int:
     """The exit code: 0 when the training came to its end or was stopped in order. The first argument is the order."""
     descriptor = os.environ.get("TRAINER_FACTS_FD")
-    facts, stop = Facts(int(descriptor) if descriptor else None), StopRequest()
+    facts = Facts(int(descriptor) if descriptor else None)
+    stop = StopRequest(lambda: facts.tell("alive"))
     stop.listen()
     try:
         interrupted = _run(train, facts, stop)
