@@ -32,7 +32,7 @@ class Config:
     node_data_dir: str = setting(".data/node", "folder for the trainings' files")
     node_builds_max_mb: int = setting(20_480, "room for builds of the environment store, in MB")
     environments_dir: str = setting("environments", "folder of the environment builds")
-    trainer_python: str = setting(sys.executable, "the Python that has ML-Agents")
+    trainer_python: str = setting(sys.executable, "the Python that has the trainers")
     bridge_address: str = setting(
         "127.0.0.1:8000", "where environments connect to be told their job; old builds know no other"
     )
