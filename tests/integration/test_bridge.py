@@ -251,7 +251,10 @@ def test_a_training_is_the_same_with_a_bridge_that_dies_and_without_any(
 ) -> None:
     running = bridge.attempt()
     with ThreadPoolExecutor() as pool:
-        endings = [pool.submit(train_reach1d, tmp_path / mark, mark, bridge.url) for mark in (running.mark, "unknown")]
+        endings = [
+            pool.submit(train_reach1d, tmp_path / "with", running.mark, bridge.url, "--needs-bridge"),
+            pool.submit(train_reach1d, tmp_path / "without", "unknown", bridge.url),
+        ]
         wait_until(lambda: len(watcher.of(running.run_id)) > 20, 90, "states of the training")
         assert not any(ending.done() for ending in endings)
         bridge.process.kill()
@@ -264,10 +267,10 @@ def test_a_training_is_the_same_with_a_bridge_that_dies_and_without_any(
     assert [text for episode in running.said() for text in episode][:20] == watcher.of(running.run_id)[:20]
 
 
-def train_reach1d(folder: Path, mark: str, url: str) -> Ending:
+def train_reach1d(folder: Path, mark: str, url: str, *arguments: str) -> Ending:
     """A short training whose environment says each of its steps."""
     manifest = json.loads((REACH1D / "manifest.json").read_text())
-    build = EnvironmentBuild(REACH1D, {**manifest, "arguments": ["--bridge-every", "step"]})
+    build = EnvironmentBuild(REACH1D, {**manifest, "arguments": ["--bridge-every", "step", *arguments]})
     machine = Machine(trainer_python(), {**os.environ, "TRAIN_BRIDGE_URL": url}, connect_timeout_s=30)
     with hold_base_port() as port:
         order = TrainingOrder("run-1", 1, "Reach1D", build, max_steps=4000, num_of_areas=1, seed=1, base_port=port)
