@@ -6,6 +6,7 @@ Floor: the same builds and the same bridge, but a bare consumer at the topic exc
 import json
 import os
 import selectors
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,8 +21,9 @@ import requests
 import websocket
 from kombu import Connection, Exchange, Queue
 
-from bench.live import run_together, start_node
-from bench.measure import SWITCH_SECONDS, progress
+from bench.live import PER_SECOND, run_together, start_node
+from bench.live import SECONDS as LIVE_SECONDS
+from bench.measure import ROUNDS, SWITCH_SECONDS, progress
 from bench.submit import JOB
 from node.bridge.attempts import announce
 from node.shim import MARK, descendants
@@ -31,54 +33,60 @@ from services.stack import Stack
 from wire.jobs import JobSpec
 from wire.names import BRIDGE_PATH, STATE_EXCHANGE, task_id
 
-SECONDS = 8
+SECONDS = 4
 EACH = ((1, 50.0), (20, 50.0), (50, 50.0), (20, 2.5), (50, 1.0))
 """Jobs, and messages a second of each."""
-FACTS = 50
+FACTS = 4 * PER_SECOND * LIVE_SECONDS
 TICK = os.sysconf("SC_CLK_TCK")
 
 
 def bench(stack: Stack, platform: Platform) -> None:
-    """Prints p50 and p99 for each number of jobs, and processor time per 1,000 messages."""
+    """Prints p50 and p99 for each number of jobs (medians of the rounds), and processor time per 1,000 messages."""
     sys.setswitchinterval(SWITCH_SECONDS)
     print("state from the build's socket to the viewer's (floor: to a bare consumer behind the broker)")
     recorder = platform.process("recorder").pid
+    idle = measure_idle(recorder)
     with running_bridge(stack) as bridge:
         for jobs, per_second in EACH:
-            progress(f"bridge: {jobs} jobs, {per_second:g}/s each, bare consumer")
-            floor = Round(bridge, [str(uuid4()) for _ in range(jobs)], per_second)
-            floor.run(Consumer(stack, floor.total))
-            progress(f"bridge: {jobs} jobs, {per_second:g}/s each, viewers")
-            ours = Round(bridge, [submit(platform) for _ in range(jobs)], per_second)
-            before = cpu_seconds(recorder)
-            ours.run(Viewers(platform, ours.run_ids, ours.total))
+            floors, ours, used = [], [], 0.0
+            for number in range(ROUNDS):
+                progress(f"bridge: {jobs} jobs, {per_second:g}/s each, round {number + 1} of {ROUNDS}")
+                floor = Round(bridge, [str(uuid4()) for _ in range(jobs)], per_second)
+                floors.append(floor.run(Consumer(stack, floor.total)))
+                mine = Round(bridge, [submit(platform) for _ in range(jobs)], per_second)
+                before = cpu_seconds(recorder)
+                ours.append(mine.run(Viewers(platform, mine.run_ids, mine.total)))
+                used += cpu_seconds(recorder) - before
             progress("")
-            show(jobs, per_second, floor, ours, cpu_seconds(recorder) - before)
-    show_facts(platform, recorder)
-    print()
+            show(f"{jobs} jobs x {per_second:g}/s", floors, ours)
+            seconds, states = sum(its.seconds for its in ours), sum(its.total for its in ours)
+            print(f"    recorder: {used / seconds * 1000:.1f} ms of processor time a second ({idle:.1f} when idle), "
+                  f"{used / states * 1e6:.0f} ms per 1,000 states; "
+                  f"bridge: {sum(its.bridge_seconds for its in ours) / states * 1e6:.0f} ms")  # fmt: skip
+    print(
+        f"  recorder: {facts_cost(platform, recorder):.0f} ms of processor time per 1,000 facts, which it does store\n"
+    )
 
 
-def show(jobs: int, per_second: float, floor: "Round", ours: "Round", recorder: float) -> None:
-    for name, its in (("floor", floor), (f"{jobs} jobs x {per_second:g}/s", ours)):
-        p50, p99 = quantile(its.times, 0.5), quantile(its.times, 0.99)
-        print(f"  {name:<34} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   ({len(its.times)} of {its.total} states)")
-    per_thousand = 1000 * 1000 / ours.total
-    print(f"    processor time per 1,000 states: bridge {ours.bridge_seconds * per_thousand:.0f} ms, "
-          f"recorder {recorder * per_thousand:.0f} ms ({recorder / ours.seconds * 1000:.1f} ms a second, "
-          "as when nothing happens)")  # fmt: skip
+def show(name: str, floors: list["Round"], ours: list["Round"]) -> None:
+    for title, rounds in (("floor", floors), (name, ours)):
+        p50, p99 = (statistics.median(quantile(its.times, part) for its in rounds) for part in (0.5, 0.99))
+        came, sent = (sum(count) for count in zip(*((len(its.times), its.total) for its in rounds), strict=True))
+        print(f"  {title:<34} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   ({came} of {sent} states)")
 
 
-def show_facts(platform: Platform, recorder: int | None) -> None:
-    """What the recorder needs for metrics, which it does store; and when there is nothing to do."""
-    idle = cpu_seconds(recorder)
+def measure_idle(recorder: int | None) -> float:
+    """Milliseconds of processor time a second when there is nothing to do."""
+    before = cpu_seconds(recorder)
     time.sleep(SECONDS)
-    idle = cpu_seconds(recorder) - idle
+    return (cpu_seconds(recorder) - before) / SECONDS * 1000
+
+
+def facts_cost(platform: Platform, recorder: int | None) -> float:
+    """Milliseconds of processor time for 1,000 metrics."""
     before = cpu_seconds(recorder)
     run_together([start_node(platform, [submit(platform) for _ in range(4)])])
-    facts = 4 * FACTS * 6
-    used = cpu_seconds(recorder) - before
-    print(f"  recorder: {idle / SECONDS * 1000:.1f} ms of processor time a second when idle, "
-          f"{used * 1e6 / facts:.0f} ms per 1,000 facts")  # fmt: skip
+    return (cpu_seconds(recorder) - before) * 1e6 / FACTS
 
 
 def quantile(times: list[float], part: float) -> float:
@@ -104,11 +112,11 @@ class RunningBridge:
     def __init__(self, folder: Path, port: int, process: "subprocess.Popen[bytes]") -> None:
         self.folder, self.port, self.process = folder, port, process
 
-    def start_build(self, run_id: str, per_second: float) -> "subprocess.Popen[str]":
+    def start_build(self, run_id: str, per_second: float, later: float) -> "subprocess.Popen[str]":
         mark = uuid4().hex
         spec = JobSpec(run_id, 1, "1", "B", 1, 1, 1, "agent_config")
         announce(self.folder / "attempts" / task_id(run_id, 1), spec, mark, "http://central")
-        words = ["127.0.0.1", str(self.port), BRIDGE_PATH, str(per_second), str(SECONDS)]
+        words = ["127.0.0.1", str(self.port), BRIDGE_PATH, str(per_second), str(SECONDS), str(later)]
         return subprocess.Popen([sys.executable, "-I", "-S", "bench/build.py", *words], env={MARK: mark}, cwd=ROOT,
                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
 
@@ -137,9 +145,11 @@ class Round:
         self.times: list[float] = []
         self.seconds = self.bridge_seconds = 0.0
 
-    def run(self, receiver: "Receiver") -> None:
-        """The receiver is ready; the builds begin together."""
-        builds = [self._bridge.start_build(run_id, self._per_second) for run_id in self.run_ids]
+    def run(self, receiver: "Receiver") -> "Round":
+        """The receiver is ready; the builds begin one after the other within the time of one message of each."""
+        step = 1 / self._per_second / len(self.run_ids)
+        builds = [self._bridge.start_build(run_id, self._per_second, number * step)
+                  for number, run_id in enumerate(self.run_ids)]  # fmt: skip
         for build in builds:
             assert build.stdout
             build.stdout.readline()
@@ -153,6 +163,7 @@ class Round:
         self.bridge_seconds = cpu_seconds(self._bridge.process.pid) - before
         for build in builds:
             build.communicate()
+        return self
 
 
 class Receiver:

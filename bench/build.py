@@ -1,7 +1,7 @@
-"""A build without a world, as light as can be: `python -I -S bench/build.py HOST PORT PATH PER_SECOND SECONDS`.
+"""A build without a world, as light as can be: `python -I -S bench/build.py HOST PORT PATH PER_SECOND SECONDS LATER`.
 
-Connects to the bridge and prints "ready"; a line on its standard input lets it send states on a fixed timetable. Each
-says when it was given to the socket (`at`, on the clock that all processes of a machine share).
+Connects to the bridge and prints "ready"; a line on its standard input lets it send states on a fixed timetable, LATER
+seconds after that line. Each says when it was given to the socket (`at`, on the clock that all processes share).
 """
 
 import json
@@ -15,7 +15,7 @@ PADDING = "." * 200
 EPISODE = 100  # states
 
 
-def main(host: str, port: str, path: str, per_second: str, seconds: str) -> None:
+def main(host: str, port: str, path: str, per_second: str, seconds: str, later: str) -> None:
     with socket.create_connection((host, int(port))) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         shake_hands(line, f"{host}:{port}", path)
@@ -23,6 +23,7 @@ def main(host: str, port: str, path: str, per_second: str, seconds: str) -> None
         send(line, "Instance: Start Training")
         print("ready", flush=True)
         sys.stdin.readline()
+        time.sleep(float(later))
         play(line, float(per_second), float(seconds))
 
 

@@ -102,8 +102,8 @@ class Track:
         try:
             if self._rule.begins(word):
                 self._begin()
-            if self._is_recorded:
-                self._add(word.content)
+            if self._is_recorded and self._piece:
+                self._add(self._piece, word.content)
         except OSError as error:
             self._recording.give_up(error)
             self._is_recorded = False
@@ -116,28 +116,24 @@ class Track:
         number = self._recording.next_number()
         self._is_recorded = self._recording.wants(number)
         if self._is_recorded:
-            self._open(number).begin(number, self._instance)
-            self._began, self._episode_bytes = time.monotonic(), 0
+            self._open_episode(number)
 
-    def _add(self, content: bytes) -> None:
+    def _open_episode(self, number: int) -> None:
+        self._open(number).begin(number, self._instance)
+        self._began, self._episode_bytes = time.monotonic(), 0
+
+    def _add(self, piece: Piece, content: bytes) -> None:
         size = len(content) + 2
         if not self._recording.has_room(size):
             self._is_recorded = False
             return self._finish()
-        piece = self._open(self._recording.episodes)
         piece.add(content, round((time.monotonic() - self._began) * 1000))
         self._recording.bytes += size
         self._episode_bytes += size
         if self._episode_bytes >= EPISODE_BYTES or piece.contents.messages >= PIECE_MESSAGES:
-            self._cut()
+            self._finish()  # the episode is too long for one piece: what follows is told as another
+            self._open_episode(self._recording.next_number())
         return None
-
-    def _cut(self) -> None:
-        """The episode is too long for one piece: what follows is told as another."""
-        self._finish()
-        number = self._recording.next_number()
-        self._open(number).begin(number, self._instance)
-        self._began, self._episode_bytes = time.monotonic(), 0
 
     def _open(self, number: int) -> Piece:
         if self._piece is None:
