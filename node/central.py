@@ -75,7 +75,7 @@ class Central:
             raise Away(str(content.get("detail")))
         if answer.status_code >= 400:
             raise Refused(str(content.get("detail")))
-        return dict(content)
+        return content if isinstance(content, dict) else {}  # some calls are answered with no more than `true`
 
 
 def download(link: str, sha256: str, path: Path) -> None:

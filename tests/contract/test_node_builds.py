@@ -1,5 +1,7 @@
 """A node that trains in a build of the store asks for a fresh link to it; nobody else gets one."""
 
+from dataclasses import replace
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,9 +12,16 @@ from sqlalchemy import select, update
 from coordinator.extensions import db
 from coordinator.models import Build, Job, User
 from coordinator.parts import parts
+from node import builds
+from node.builds import environment_hash
+from node.central import Central
+from node.config import Config
+from node.lease import Stop
+from tests.builds import ready
 from tests.conftest import Template
 from tests.jobs import URL, Client, bearer, body
 from tests.played_node import PlayedNode
+from wire.jobs import JobSpec
 from wire.names import NODE_API, build_key
 
 Headers = dict[str, str]
@@ -91,3 +100,24 @@ def test_a_node_is_to_check_a_build_until_it_has_told_that_it_runs(
         told = played.post(f"/builds/{build_id}/check", {"error": error, "seconds": 1.5, "found": {}})
         assert told.status_code == 200
         assert is_asked() is again
+
+
+def test_what_was_uploaded_is_what_a_node_trains_in(
+    app: Flask, played: PlayedNode, client: Client, owner: Headers, tmp_path: Path
+) -> None:
+    """Through the store, the claim and S3, to the folder on the node."""
+    ready(app, client, owner, "1")
+    wanted = {"behavior_name": "Walk", "steps": 100}
+    job = client.post(URL, json=body(env_config__env_id="maze@1", env_config__num_of_areas=1, nn_model_config=wanted),
+                      headers=owner)  # fmt: skip
+    assert job.status_code == 200, job.json
+    spec = JobSpec.from_wire(played.claim(job.json["run_id"]).json["spec"])
+    assert (spec.needs_check, spec.env_version) == (True, "1")
+    config, nobody = Config(node_data_dir=str(tmp_path)), Central("http://127.0.0.1:9", "no token")
+    with builds.provide(config, replace(spec, needs_check=False), nobody, tmp_path, Stop()) as build:
+        assert (build.folder / "maze.x86_64").stat().st_mode & 0o777 == 0o555
+        assert build.manifest["behaviours"]["Walk"]["configuration"] == {
+            "behaviors": {"Walk": {"trainer_type": "ppo", "max_steps": 100}}
+        }
+        assert spec.build
+        assert environment_hash(build) == spec.build["sha256"]
