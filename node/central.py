@@ -36,6 +36,10 @@ class Central:
         queues = self._post("/hello", {"slots": slots} | ({"has": has.to_wire()} if has else {})).get("queues")
         return [str(queue) for queue in queues] if isinstance(queues, list) else None
 
+    def check(self) -> dict[str, Any]:
+        """What an owner's check asks for: time, version, and links to put and get a file. Raises Away or Refused."""
+        return self._post("/check", {})
+
     def claim(self, run_id: str, attempt: int, claim: UUID) -> tuple[JobSpec, float]:
         """What to train and the lease in seconds. Raises Refused when the attempt is not to be had, or Away."""
         answer = self._post("/claims", {"run_id": run_id, "attempt": attempt, "claim": str(claim)})

@@ -15,6 +15,7 @@ from wire.jobs import JobSpec
 
 from . import builds, ports, slots, uploads
 from .bridge.attempts import announce
+from .build_cache import FULL
 from .capacity import MB, memory_mb_per_slot, threads_per_slot
 from .central import Away, Central, Refused, download
 from .config import Config
@@ -49,7 +50,7 @@ def run_attempt(
         return replace(_failed(spec, f"The node could not go on: {error}"), status="interrupted")
     except Exception as error:
         log.exception("Attempt %s of run %s failed on this node.", spec.attempt, spec.run_id)
-        return _failed(spec, f"The training node failed: {type(error).__name__}: {error}")
+        return _broken(spec, error)
     finally:
         background.close()
 
@@ -103,6 +104,12 @@ def _hand_over(central: Central, spec: JobSpec, ending: Ending, stop: Stop) -> O
         _failed(spec, error), status=status, steps=ending.step, mean_reward=ending.mean_reward,
         log_tail=ending.log_tail[-MAX_LOG_CHARACTERS:], artifacts=artifacts,
     )  # fmt: skip
+
+
+def _broken(spec: JobSpec, error: Exception) -> Outcome:
+    if isinstance(error, OSError) and error.errno in FULL:
+        return replace(_failed(spec, "The training node's disk is full."), status="interrupted")
+    return _failed(spec, f"The training node failed: {type(error).__name__}: {error}")
 
 
 def _failed(spec: JobSpec, error: str | None) -> Outcome:

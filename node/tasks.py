@@ -88,7 +88,10 @@ def _train(
 
     outcome = run_attempt(config, central, spec, workspace.training, stop, reporter.say, tell)
     kept = replace(outcome, facts_sent=reporter.finish(0)).to_wire()
-    workspace.keep_outcome(kept)
+    try:
+        workspace.keep_outcome(kept)
+    except OSError as error:  # a full disk: the outcome goes out all the same
+        log.error("The outcome cannot be kept on disk: %s", error)
     reporter.finish()
     sender.close()
     return kept

@@ -1,12 +1,13 @@
 """HTTP for training nodes: claim an attempt, renew its lease, ask for a place to upload to."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
 from wire.jobs import JobSpec
-from wire.names import NODE_API, staging_key
+from wire.names import NODE_API, VERSION, staging_key
 
 from .. import builds, jobs, queries, recordings, waiting
 from ..errors import Conflict
@@ -26,6 +27,14 @@ def hello() -> ResponseReturnValue:
     jobs.seen(node, its.slots, has)
     queues = waiting.queues_for(has)
     return jsonify(lease_seconds=parts(current_app).config.lease_seconds, queues=queues)
+
+
+@blueprint.post("/check")
+def check() -> ResponseReturnValue:
+    """For the owner of a machine: is the token good, are the clocks together, can S3 be reached?"""
+    key, storage = staging_key("check", 1, str(auth.node_id())), parts(current_app).storage
+    return jsonify(time=datetime.now(UTC).isoformat(), version=VERSION, put=storage.upload_link(key),
+                   get=storage.download_link(key))  # fmt: skip
 
 
 @blueprint.post("/claims")

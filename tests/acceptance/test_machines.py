@@ -1,12 +1,15 @@
 """Nodes that have different things, and jobs that ask for them: who waits says for what, and who fits trains."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from services.platform import Platform, wait_until
+from services.platform import ROOT, Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import BODY
 
@@ -76,3 +79,37 @@ def test_jobs_wait_with_a_reason_and_go_to_the_nodes_that_have_what_they_ask_for
     player.cancel(queued)
     assert player.nodes()["lab"]["labels"] == ["a100", "lab-1"]
     assert player.nodes()["plain"]["trainers"][0] == "mlagents"
+
+
+def check(platform: Platform, *options: str, **settings: str) -> tuple[int, str]:
+    """`python -m node check` as an owner runs it: its exit code and what it says."""
+    command = [sys.executable, "-m", "node", "check", *options]
+    data = str(platform.folder / "checked")
+    environ = {**platform.env, "NODE_DATA_DIR": data, "TRAINER_THREADS": "1", **settings}
+    done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(Path(data).glob("check-*"))
+    return done.returncode, done.stdout
+
+
+def test_the_check_of_a_machine_that_can_train_tries_everything(platform: Platform) -> None:
+    code, said = check(platform)
+    assert code == 0, said
+    lines = said.splitlines()
+    assert lines[-1] == "This machine can train."
+    assert not [line for line in lines if line.startswith("✗")]
+    for word in ("knows this node", "RabbitMQ at", "S3 at", "Trainer mlagents: mlagents 1.1.0", "The clocks differ",
+                 "gave a model that can be used"):  # fmt: skip
+        assert [line for line in lines if line.startswith("✓") and word in line], word
+
+
+def test_the_check_says_what_is_wrong_and_goes_on(platform: Platform) -> None:
+    broker = platform.env["BROKER_URL"].replace("://train_jobs:", "://nobody:")
+    python = str(platform.folder / "no-python")
+    code, said = check(platform, NODE_TOKEN="wrong", BROKER_URL=broker, TRAINER_PYTHON=python, TRAINER_DEVICE="tpu")
+    crosses = [line for line in said.splitlines() if line.startswith("✗")]
+    assert (code, len(crosses)) == (1, 4), said
+    for word in ("TRAINER_DEVICE", "cannot be started", "refuses this node: ", "RabbitMQ"):
+        assert [line for line in crosses if word in line], (word, crosses)
+    assert broker not in said
+    assert said.splitlines()[-1] == "This machine cannot train yet: 4 things are missing."

@@ -1,0 +1,36 @@
+"""`python -m node check`: tells the owner of a machine whether it can train, before it takes its first job."""
+
+import argparse
+import sys
+
+from . import check
+
+ABOUT = """Commands for the owner of a training machine. The node itself is a Celery worker: see README.md."""
+CHECK = """Tells within a minute whether this machine can train, and what is missing: a line for each thing, with
+a tick, or with a cross and what to do about it, or with a dash for what need not be.
+
+Takes the same settings as the node (see env.sample), from the same environment variables. At least:
+  BROKER_URL         RabbitMQ, as amqp://user:password@host:port/vhost
+  COORDINATOR_URL    the coordinator's web address
+  NODE_TOKEN         printed on the coordinator's machine by `flask --app wsgi nodes enroll <name>`
+  TRAINER_PYTHON     the Python that has ML-Agents, where it is not this one
+
+It may run beside a node that is at work: it takes no job, and leaves nothing behind.
+Exit code: 0 when the machine can train, 1 when it cannot."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser("python -m node", description=ABOUT)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    checker = commands.add_parser("check", help="whether this machine can train, and what is missing",
+                                  description=CHECK, formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    checker.add_argument("--no-training", action="store_true", help="leave out the short training at the end")
+    chosen = parser.parse_args(arguments)
+    try:
+        return check.run(sys.stdout, with_training=not chosen.no_training)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,104 @@
+"""Checks of what a node reaches over the network: the coordinator, S3 by its links, RabbitMQ."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
+from kombu import Connection
+
+from wire.names import VERSION
+
+from .central import Away, Central, Refused
+from .check import FAILED, NOTE, PASSED, Check, Finding
+from .config import Config
+from .queues import outcome_queue, train_queue
+
+SECONDS = 5
+PROBE_BYTES = 256 * 1024
+MOST_SKEW_SECONDS = 60.0
+"""S3's links are good for a quarter of an hour; logs of two machines should be comparable as well."""
+
+
+def coordinator(config: Config) -> Iterator[Finding]:
+    """The coordinator, and S3 by a link of its."""
+    if not config.node_token:
+        yield Finding(FAILED, "The coordinator was not asked: there is no NODE_TOKEN.")
+        return
+    began = time.time()
+    try:
+        answer = Central(config.coordinator_url, config.node_token).check()
+    except Away as error:
+        yield Finding(FAILED, f"{config.coordinator_url}: {error}.", "Check COORDINATOR_URL, and firewalls between.")
+        return
+    except Refused as error:
+        yield Finding(FAILED, f"The coordinator refuses this node: {error}",
+                      "NODE_TOKEN must be what `flask --app wsgi nodes enroll <name>` printed there.")  # fmt: skip
+        return
+    yield Finding(PASSED, f"The coordinator at {config.coordinator_url} answers and knows this node.")
+    if answer.get("version") != VERSION:
+        yield Finding(NOTE, f"The coordinator's version is {answer.get('version')}, this node's is {VERSION}.")
+    yield _clock(str(answer["time"]), (began + time.time()) / 2)
+    yield _storage(str(answer["put"]), str(answer["get"]))
+
+
+def _clock(theirs: str, ours: float) -> Finding:
+    skew = datetime.fromtimestamp(ours, UTC) - datetime.fromisoformat(theirs)
+    seconds = abs(skew.total_seconds())
+    if seconds > MOST_SKEW_SECONDS:
+        return Finding(FAILED, f"This machine's clock is {seconds:.0f} s off the coordinator's.", "Set it by NTP.")
+    return Finding(PASSED, f"The clocks differ by {seconds:.1f} s.")
+
+
+def _storage(put: str, get: str) -> Finding:
+    """The links' address is the coordinator's setting."""
+    content, began = os.urandom(PROBE_BYTES), time.monotonic()
+    where = put.partition("//")[2].partition("/")[0]
+    advice = "On the coordinator's machine, S3_PUBLIC_ENDPOINT_URL must be S3's address as this machine reaches it."
+    try:
+        answer = requests.put(put, data=content, timeout=SECONDS)
+        if answer.status_code == 200:
+            answer = requests.get(get, timeout=SECONDS)
+    except requests.RequestException as error:
+        return Finding(FAILED, f"S3 at {where} cannot be reached: {type(error).__name__}.", advice)
+    if answer.status_code != 200 or answer.content != content:
+        return Finding(FAILED, f"S3 at {where} answers {answer.status_code} to the coordinator's link.", advice)
+    return Finding(PASSED, f"S3 at {where} takes files and gives them back ({time.monotonic() - began:.1f} s).")
+
+
+def rabbitmq(config: Config) -> Iterator[Finding]:
+    """RabbitMQ, with this node's login and queues."""
+    if not config.broker_url:
+        yield Finding(FAILED, "RabbitMQ was not asked: there is no BROKER_URL.")
+        return
+    connection = Connection(config.broker_url, connect_timeout=SECONDS, heartbeat=0)
+    where = f"RabbitMQ at {connection.hostname}"
+    try:
+        connection.connect()
+        _declare(connection)
+        yield Finding(PASSED, f"{where} takes this node's login, and has its queues.")
+    except (AccessRefused, NotAllowed) as error:
+        yield Finding(FAILED, f"{where} refuses this node: {_said(error)}.",
+                      "BROKER_URL must have a user, password and virtual host that RabbitMQ knows.")  # fmt: skip
+    except (OSError, AMQPError) as error:
+        yield Finding(FAILED, f"{where} does not answer: {_said(error)}.", "Check BROKER_URL, and firewalls between.")
+    finally:
+        connection.collect()
+
+
+def _declare(connection: Any) -> None:
+    for queue in (train_queue(), outcome_queue()):
+        queue(connection.default_channel).declare()
+
+
+def _said(error: Exception) -> str:
+    said = getattr(error, "reply_text", "") or getattr(error, "strerror", "") or error or type(error).__name__
+    return str(said).partition(". For details")[0].rstrip(".")
+
+
+CHECKS: tuple[Check, ...] = (coordinator, rabbitmq)
