@@ -1,6 +1,7 @@
 """`python -m node check`: tells the owner of a machine whether it can train, before it takes its first job."""
 
 import argparse
+import os
 import sys
 
 from . import check
@@ -30,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
         return check.run(sys.stdout, with_training=not chosen.no_training)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read along has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 if __name__ == "__main__":

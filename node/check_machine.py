@@ -33,7 +33,11 @@ def cores_and_memory(config: Config) -> Iterator[Finding]:
                       "trainings will slow each other down.")  # fmt: skip
     enough = f"{memory} MB of memory for each slot (NODE_MEMORY_MB)"
     if memory < LEAST_MEMORY_MB:
-        yield Finding(FAILED, f"{enough}; a training needs at least {LEAST_MEMORY_MB} MB.", "Set a smaller NODE_SLOTS.")
+        yield Finding(
+            FAILED,
+            f"{enough}; a training needs at least {LEAST_MEMORY_MB} MB.",
+            "Set fewer NODE_SLOTS, or a larger NODE_MEMORY_MB.",
+        )
     elif memory * slots > capacity.memory_mb():
         yield Finding(FAILED, f"{enough}, but the machine has {capacity.memory_mb()} MB for all {slots}.",
                       "Set a smaller NODE_MEMORY_MB or NODE_SLOTS.")  # fmt: skip
