@@ -9,6 +9,8 @@ import yaml
 
 from node.trainers.base import TrainingOrder, TrainingRefused
 
+LARGEST = 256 * 1024  # bytes; those that people write have two or three thousand
+
 
 def behaviour_yaml(order: TrainingOrder) -> dict[str, Any]:
     """The build's configuration for the ordered behaviour: the manifest's own, or that of a file beside it.
@@ -26,6 +28,8 @@ def behaviour_yaml(order: TrainingOrder) -> dict[str, Any]:
 
 def _read(path: Path) -> Any:
     try:
+        if path.stat().st_size > LARGEST:
+            raise TrainingRefused(f"The environment's configuration {path.name} has more than {LARGEST} bytes.")
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TrainingRefused(f"The environment's configuration {path.name} is missing.") from None

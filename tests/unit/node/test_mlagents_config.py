@@ -190,3 +190,9 @@ def test_a_demonstration_of_the_build_is_found(order: TrainingOrder) -> None:
 
 def test_several_environments_are_asked_for(order: TrainingOrder, tmp_path: Path) -> None:
     assert "--num-envs=3" in MLAgentsTrainer().prepare(replace(order, num_envs=3), tmp_path / "1", MACHINE).argv
+
+
+def test_a_configuration_of_ten_megabytes_is_not_read(order: TrainingOrder) -> None:
+    (order.environment.folder / "Walk.yaml").write_bytes(b"a" * 10_000_000)
+    with pytest.raises(TrainingRefused, match=r"Walk\.yaml has more than 262144 bytes\."):
+        behaviour_yaml(order)
