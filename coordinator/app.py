@@ -6,8 +6,9 @@ from uuid import UUID
 
 from flask import Flask
 
-from . import cli, connections, pulses, queries
+from . import cli, connections, logs, pulses, queries
 from .api import answers, environments, episodes, files, health, jobs, nodes, reproduction, socket
+from .api import logs as log_routes
 from .api import models as model_routes
 from .api.framing import WholeWritesMiddleware
 from .builds import Builds
@@ -40,7 +41,7 @@ def create_app(config: Config | None = None) -> Flask:
         connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
-    for module in (jobs, environments, files, model_routes, episodes, nodes, reproduction, health, socket):
+    for module in (jobs, environments, files, model_routes, log_routes, episodes, nodes, reproduction, health, socket):
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)
@@ -69,12 +70,16 @@ def _build(app: Flask, config: Config) -> None:
             pulses.beat("web")
             return queries.newest_seqs(run_ids) if run_ids else {}
 
+    def newest_logs(run_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
+        with app.app_context():
+            return logs.newest(run_ids)
+
     folder = Path(config.environments_dir)
     Parts(
         config=config,
         storage=Storage(config),
         catalogue=Catalogue(folder if folder.is_absolute() else ROOT / folder, Builds()),
         hub=hub,
-        live=Live(config.broker_url, hub, newest),
+        live=Live(config.broker_url, hub, newest, newest_logs),
         publisher=Publisher(config.broker_url),
     ).install(app)

@@ -35,6 +35,17 @@ class Told:
     attempt: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A piece of a log that was stored and is now to be told; `before` is the n of the piece before it (0: none)."""
+
+    run_id: UUID
+    attempt: int
+    before: int
+    n: int
+    frame: str
+
+
 def lock(run_id: UUID) -> Job | None:
     """The job, its row locked until the transaction ends."""
     return db.session.get(Job, run_id, with_for_update=True, populate_existing=True)

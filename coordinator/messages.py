@@ -28,6 +28,11 @@ def metrics(seq: int, attempt: int, body: dict[str, Any]) -> str | None:
     })  # fmt: skip
 
 
+def log(attempt: int, n: int, source: str, text: str) -> str:
+    """LOG: whole lines of the trainer's or the environment's log, for games that ask for them."""
+    return encode({"msg_id": LOG, "source": source, "text": text, "attempt": attempt, "n": n})
+
+
 def skipped(count: int) -> str:
     """So many messages of the build are missing here, since the game took them too slowly."""
     return encode({"msg_id": SKIPPED, "count": count})

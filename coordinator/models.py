@@ -202,6 +202,8 @@ class Attempt(Base):
     claimed_at: Mapped[datetime] = _now()
     lease_until: Mapped[datetime | None] = _moment()
     facts_recorded: Mapped[int] = mapped_column(default=0)
+    logs_recorded: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Number of the newest fact that was a piece of a log."""
     start_step: Mapped[int] = mapped_column(default=0, server_default="0")
     """Step of the checkpoint it began with: what earlier attempts trained beyond it was trained again."""
     bundle: Mapped[Json | None] = mapped_column(JSONB)

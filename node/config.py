@@ -51,6 +51,7 @@ class Config:
     log_limit_mb: int = setting(512, "a training whose logs together exceed so many MB is ended")
     stall_seconds: int = setting(900, "a training that makes no step for so long is ended")
     connect_seconds: int = setting(60, "how long an environment may take to connect to its trainer")
+    log_max_kb: int = setting(1_024, "kB of a training's log, and of its environment's, that are reported at most")
     grace_seconds: float = setting(30.0, "how long a trainer that is told to stop may take to save")
 
     @classmethod

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Outcome
 from wire.jobs import JobSpec
 
-from . import builds, ports, slots, uploads
+from . import builds, logs, ports, slots, uploads
 from .bridge.attempts import announce
 from .build_cache import FULL
 from .capacity import MB, memory_mb_per_slot, threads_per_slot
@@ -74,9 +74,10 @@ def _train(
             steps=spec.steps,
             memory_bytes=limits.memory_bytes,
         )  # fmt: skip
-        return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
-                     on_checkpoint=background.checkpoint, pidfiles=config.attempts_dir, mark=mark,
-                     limits=limits)  # fmt: skip
+        with logs.followed(folder, say, config.log_max_kb):
+            return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
+                         on_checkpoint=background.checkpoint, pidfiles=config.attempts_dir, mark=mark,
+                         limits=limits)  # fmt: skip
 
 
 def _limits(config: Config, spec: JobSpec) -> Limits:

@@ -19,7 +19,7 @@ from coordinator import tokens
 from coordinator.app import create_app
 from coordinator.config import Config
 from coordinator.extensions import db
-from coordinator.ledger import Told
+from coordinator.ledger import Logged, Told
 from coordinator.live.bus import Publisher
 from coordinator.parts import parts
 from coordinator.pipeline import steps
@@ -62,9 +62,13 @@ class Overheard(Publisher):
 
     def __init__(self) -> None:
         self.told: list[Told] = []
+        self.logged: list[Logged] = []
 
     def publish(self, told: Iterable[Told]) -> None:
         self.told += told
+
+    def publish_logs(self, logged: Iterable[Logged]) -> None:
+        self.logged += logged
 
 
 def sql(stack: Stack, statement: str, user: str = "train_jobs") -> None:

@@ -1,6 +1,7 @@
 """The WebSocket of games: hello, then every event of the run in order, at the end the model, then good-bye."""
 
 import logging
+from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
@@ -9,12 +10,14 @@ from flask.typing import ResponseReturnValue
 from simple_websocket import ConnectionClosed, Server
 from wsproto.utilities import RemoteProtocolError
 
-from .. import messages, queries, tokens
+from .. import logs, messages, queries, tokens
 from ..errors import BadRequest, CoordinatorError, NotAuthenticated, NotFound, Unavailable
 from ..extensions import db, sock
 from ..lifecycle import JobState
 from ..live.hub import Item, Subscription
+from ..live.logs import LogStream
 from ..live.stream import follow
+from ..live.subscription import Place
 from ..parts import Parts, parts
 from .answers import AWAY, DATABASE_AWAY
 from .framing import ignore_what_comes, send_binary, send_text, wait_for_farewell
@@ -36,7 +39,7 @@ def client_stream(ws: Server) -> None:
         watched = queries.watched(hello.run_id, _owner(hello, its))
         after = _begin(hello, watched)
         ignore_what_comes(ws)
-        _replay(ws, its, hello) if hello.episode else _serve(ws, its, watched, after)
+        _replay(ws, its, hello) if hello.episode else _serve(ws, its, watched, after, hello.logs)
     except Unavailable as error:
         _refuse(ws, error, TRY_AGAIN)
     except CoordinatorError as error:
@@ -99,11 +102,12 @@ def _replay(ws: Server, its: Parts, hello: Hello) -> None:
         ws.close(GOING_AWAY, "The server restarts; connect again.")
 
 
-def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int) -> None:
+def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int, with_log: bool) -> None:
     run_id = watched.run_id
     subscription = its.hub.subscribe(run_id, watched.attempt)
     try:
-        is_complete = _send_events(ws, its, subscription, after)
+        log_stream = LogStream(subscription, watched.attempt, _log_reader(run_id)) if with_log else None
+        is_complete = _send_events(ws, its, subscription, after, log_stream)
     finally:
         its.hub.unsubscribe(subscription)
     if not is_complete:
@@ -117,11 +121,15 @@ def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int) -> None
     ws.close(NORMAL)
 
 
-def _send_events(ws: Server, its: Parts, subscription: Subscription, after: int) -> bool:
+def _send_events(
+    ws: Server, its: Parts, subscription: Subscription, after: int, log_stream: LogStream | None
+) -> bool:  # fmt: skip
     """Sends events until the last one of the run; False where the process is to stop before that."""
     ended = _has_ended(subscription.run_id, after)
     for items in follow(subscription, after, lambda seq: _read(subscription.run_id, seq), LOOK_AROUND_SECONDS):
+        _send_log(ws, log_stream)
         for seq, final, frame in items:
+            _send_log(ws, log_stream if final else None, to_the_end=True)  # the end is the last that is told
             send_text(ws, frame)
             ended = final if seq else ended
             if final and _has_ended(subscription.run_id, seq):
@@ -133,6 +141,22 @@ def _send_events(ws: Server, its: Parts, subscription: Subscription, after: int)
         if not ws.connected:
             raise ConnectionClosed()
     return False
+
+
+def _send_log(ws: Server, log_stream: LogStream | None, *, to_the_end: bool = False) -> None:
+    if log_stream:
+        for frame in log_stream.due(to_the_end=to_the_end):
+            ws.send(frame)
+
+
+def _log_reader(run_id: UUID) -> Callable[[Place], list[tuple[Place, str]]]:
+    def read(place: Place) -> list[tuple[Place, str]]:
+        try:
+            return logs.after(run_id, place)
+        finally:
+            db.session.remove()
+
+    return read
 
 
 def _read(run_id: UUID, seq: int) -> list[Item]:

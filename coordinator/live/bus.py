@@ -20,8 +20,9 @@ from kombu.mixins import ConsumerMixin
 from wire.codec import NotAMessage, decode, encode
 
 from ..broker import FANOUT_EXCHANGE
-from ..ledger import Told
+from ..ledger import Logged, Told
 from .hub import Hub
+from .subscription import Piece
 
 log = logging.getLogger(__name__)
 BACKLOG = 10_000
@@ -40,12 +41,19 @@ class Publisher:
     def publish(self, told: Iterable[Told]) -> None:
         """Sends events on their way, all in one message."""
         told = list(told)
-        if not told:
-            return
-        self._start()
         events = [[str(t.run_id), t.seq, t.final, t.frame] for t in told]
+        if events:
+            self._send({"events": events, "attempts": {str(t.run_id): t.attempt for t in told}})
+
+    def publish_logs(self, logged: Iterable[Logged]) -> None:
+        """Sends pieces of logs on their way, all in one message."""
+        if pieces := [[str(one.run_id), one.attempt, one.before, one.n, one.frame] for one in logged]:
+            self._send({"events": [], "logs": pieces})
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._start()
         try:
-            self._queue.put_nowait({"events": events, "attempts": {str(t.run_id): t.attempt for t in told}})
+            self._queue.put_nowait(message)
         except queue.Full:
             log.warning("The fanout is %s messages behind; web processes will read from PostgreSQL.", BACKLOG)
 
@@ -98,5 +106,7 @@ class Listener(ConsumerMixin):
                 self._hub.note_attempt(UUID(run_id), int(attempt))
             for run_id, some in groupby(body["events"], key=lambda event: str(event[0])):
                 self._hub.publish(UUID(run_id), [(int(seq), bool(final), str(frame)) for _, seq, final, frame in some])
+            for run_id, attempt, before, n, frame in body.get("logs", ()):
+                self._hub.publish_log(UUID(run_id), Piece((int(attempt), int(n)), int(before), str(frame)))
         except (NotAMessage, KeyError, ValueError, TypeError, AttributeError) as error:
             log.warning("A message on the fanout could not be read: %s", error)

@@ -6,7 +6,7 @@ Each subscription has bounded queues, so one slow reader costs a bound of memory
 from collections.abc import Callable
 from uuid import UUID
 
-from .subscription import Item, Subscription
+from .subscription import Item, Piece, Place, Subscription
 
 __all__ = ["Hub", "Item", "Subscription"]
 
@@ -57,6 +57,11 @@ class Hub:
         for subscription in self._of(run_id):
             subscription.offer(items)
 
+    def publish_log(self, run_id: UUID, piece: Piece) -> None:
+        """Offers a piece of a job's log to those who asked for it."""
+        for subscription in self._of(run_id):
+            subscription.offer_log(piece)
+
     def pass_on(self, run_id: UUID, attempt: int, frame: bytes) -> None:
         """Offers a frame that is not stored. What comes of an attempt before the newest is dropped."""
         if run_id in self._jobs and self.note_attempt(run_id, attempt) == attempt:
@@ -75,6 +80,17 @@ class Hub:
         """The connection to the broker was away: anything may have been missed."""
         for subscription in self._all():
             subscription.fall_behind()
+            subscription.lose_log()
+
+    def check_logs(self, newest: dict[UUID, Place]) -> None:
+        """The same for the logs of those who asked for them."""
+        for subscription in self._all():
+            if subscription.log_place and subscription.log_place < newest.get(subscription.run_id, (0, 0)):
+                subscription.lose_log()
+
+    def log_watched(self) -> list[UUID]:
+        """The jobs whose logs somebody asked for."""
+        return list({its.run_id for its in self._all() if its.log_place})
 
     def check(self, newest: dict[UUID, int]) -> None:
         """Compares with the newest number of each job in the record: a lost hint is found here."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from .bus import Listener
 from .hub import Hub
 from .states import StateListener
+from .subscription import Place
 
 log = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
@@ -16,11 +17,14 @@ CHECK_SECONDS = 5.0
 class Live:
     """Started once in each web process, after the fork."""
 
-    def __init__(self, broker_url: str, hub: Hub, newest: Callable[[list[UUID]], dict[UUID, int]]) -> None:
+    def __init__(self, broker_url: str, hub: Hub, newest: Callable[[list[UUID]], dict[UUID, int]],
+                 newest_logs: Callable[[list[UUID]], dict[UUID, Place]]) -> None:  # fmt: skip
         self.hub = hub
         self._broker_url = broker_url
         self._newest = newest
         """Reads the newest event number of jobs; also the web's sign of life, so it is asked with an empty list too."""
+        self._newest_logs = newest_logs
+        """Reads where the log of each job's current attempt ends."""
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -49,5 +53,7 @@ class Live:
         while not self._stopped.wait(CHECK_SECONDS):
             try:
                 self.hub.check(self._newest(self.hub.watched()))
+                if run_ids := self.hub.log_watched():
+                    self.hub.check_logs(self._newest_logs(run_ids))
             except Exception as error:  # PostgreSQL is away: the next check finds what was missed
                 log.warning("The record could not be compared with the fanout: %s", error)

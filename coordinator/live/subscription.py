@@ -6,6 +6,7 @@ is nowhere else: at the bound the oldest go, and a message says how many, in the
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from itertools import count
 from uuid import UUID
 
@@ -17,6 +18,20 @@ PASSED_ON = 0
 MOST_PASSED_ON = 2_000
 SLICE_BYTES = 64 * 1024
 """A socket takes so much at a time; what it has not taken can still make room for what is newer."""
+
+
+Place = tuple[int, int]
+"""(attempt, n) of a piece of a log."""
+MOST_PIECES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of a log: where it stands, the n before it in its attempt (0: none), and the message."""
+
+    place: Place
+    before: int
+    frame: str
 
 
 class PassedOn:
@@ -58,6 +73,9 @@ class Subscription:
         self._arrivals = count()
         self._events: deque[tuple[int, Item]] = deque()
         self._passed_on = PassedOn(most_bytes)
+        self.log_place: Place | None = None
+        """The newest piece of the log that its socket has sent; None where it asks for none."""
+        self._log: deque[Piece] | None = deque()
         self._limit = limit
         self._behind = False
         self._wake = threading.Event()
@@ -79,6 +97,25 @@ class Subscription:
         """Queues a frame that has no number."""
         self._passed_on.add(next(self._arrivals), frame)
         self._wake.set()
+
+    def offer_log(self, piece: Piece) -> None:
+        """Queues a piece of the log, or notes that there were too many."""
+        if self.log_place is None or self._log is None:
+            return
+        self._log.append(piece)
+        if len(self._log) > MOST_PIECES:
+            self._log = None
+        self._wake.set()
+
+    def lose_log(self) -> None:
+        """Pieces of the log may have been missed."""
+        self._log = None
+        self._wake.set()
+
+    def take_log(self) -> list[Piece] | None:
+        """The pieces of the log that have come; None when the record must be read instead."""
+        pieces, self._log = self._log, deque()
+        return None if pieces is None else list(pieces)
 
     def fall_behind(self) -> None:
         """Something may have been missed: the events that are queued are of no use any more."""

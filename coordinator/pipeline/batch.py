@@ -16,7 +16,7 @@ from wire.facts import Fact
 
 from .. import ledger, messages
 from ..extensions import db
-from ..ledger import Told
+from ..ledger import Logged, Told
 from ..lifecycle import Change, JobState, advance
 from ..models import Attempt, Job
 
@@ -34,22 +34,34 @@ class _Open:
     last_seq: int
     recorded: int
     facts_sent: int | None
+    logs_recorded: int
     told: list[Told] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    logs: list[tuple[int, str, str]] = field(default_factory=list)
+    logged: list[Logged] = field(default_factory=list)
 
 
-def record_facts(facts: list[Fact]) -> tuple[list[Told], list[Fact]]:
-    """Stores what is new in `facts` inside the caller's transaction.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is to be told, in order per job, and the facts of attempts that do not exist."""
 
-    Returns the events to be told, in order per job, and the facts of attempts that do not exist.
-    """
+    told: list[Told]
+    logged: list[Logged]
+    strays: list[Fact]
+
+
+def record_facts(facts: list[Fact]) -> Recorded:
+    """Stores what is new in `facts` inside the caller's transaction."""
     by_attempt = {key: list(group) for key, group in groupby(sorted(facts, key=_key), key=_key)}
     opened = [_open(row) for row in _lock(list(by_attempt))]
     for it in opened:
         for fact in by_attempt.pop((it.run_id, it.attempt)):
             _take(it, fact)
     _write(opened)
-    return [told for it in opened for told in it.told], [fact for some in by_attempt.values() for fact in some]
+    return Recorded(
+        [told for it in opened for told in it.told], [one for it in opened for one in it.logged],
+        [fact for some in by_attempt.values() for fact in some],
+    )  # fmt: skip
 
 
 def _key(fact: Fact) -> tuple[UUID, int]:
@@ -59,7 +71,7 @@ def _key(fact: Fact) -> tuple[UUID, int]:
 _LOCK = (
     select(
         Job.run_id, Job.state, Job.attempt, Job.last_seq, Attempt.number, Attempt.facts_recorded, Attempt.ended_at,
-        Attempt.outcome["facts_sent"].as_integer().label("facts_sent"),
+        Attempt.logs_recorded, Attempt.outcome["facts_sent"].as_integer().label("facts_sent"),
     )
     .join(Attempt, Attempt.run_id == Job.run_id)
     .where(tuple_(Attempt.run_id, Attempt.number).in_(bindparam("keys", expanding=True)))
@@ -77,7 +89,7 @@ def _lock(keys: list[tuple[UUID, int]]) -> list[Row[Any]]:
 def _open(row: Row[Any]) -> _Open:
     is_current = row.attempt == row.number and row.ended_at is None
     return _Open(row.run_id, row.number, is_current, JobState(row.state), row.last_seq, row.facts_recorded,
-                 row.facts_sent)  # fmt: skip
+                 row.facts_sent, row.logs_recorded)  # fmt: skip
 
 
 def _take(it: _Open, fact: Fact) -> None:
@@ -88,8 +100,19 @@ def _take(it: _Open, fact: Fact) -> None:
     if fact.kind == "metrics":
         its = {"run_id": str(it.run_id), "attempt": it.attempt, "n": fact.n}
         it.metrics.append(its | fact.body | {"statistics": encode(fact.body["statistics"])})
-    if it.is_current and not it.state.is_final:
+    if fact.kind == "log":
+        _log(it, fact)
+    elif it.is_current and not it.state.is_final:
         _tell(it, fact)
+
+
+def _log(it: _Open, fact: Fact) -> None:
+    source, content = fact.body["source"], fact.body["text"]
+    it.logs.append((fact.n, source, content))
+    if it.is_current:
+        frame = messages.log(it.attempt, fact.n, source, content)
+        it.logged.append(Logged(it.run_id, it.attempt, it.logs_recorded, fact.n, frame))
+    it.logs_recorded = fact.n
 
 
 def _tell(it: _Open, fact: Fact) -> None:
@@ -109,9 +132,10 @@ def _tell(it: _Open, fact: Fact) -> None:
 # One statement for all tables: each further one would cost a round trip and a plan per batch
 _WRITE = text("""
 WITH moved_attempts AS (
-  UPDATE attempts SET facts_recorded = new.recorded
-  FROM unnest(CAST(:run_ids AS uuid[]), CAST(:attempts AS bigint[]), CAST(:recorded AS bigint[]))
-    AS new(run_id, attempt, recorded)
+  UPDATE attempts SET facts_recorded = new.recorded, logs_recorded = new.logs
+  FROM unnest(CAST(:run_ids AS uuid[]), CAST(:attempts AS bigint[]), CAST(:recorded AS bigint[]),
+              CAST(:logs AS bigint[]))
+    AS new(run_id, attempt, recorded, logs)
   WHERE attempts.run_id = new.run_id AND attempts.number = new.attempt
 ), moved_jobs AS (
   UPDATE jobs SET state = new.state, last_seq = new.seq, updated_at = now()
@@ -123,6 +147,10 @@ WITH moved_attempts AS (
     CAST(:metric_run_id AS uuid[]), CAST(:metric_attempt AS bigint[]), CAST(:metric_n AS bigint[]),
     CAST(:metric_behaviour AS text[]), CAST(:metric_step AS bigint[]), CAST(:metric_time_elapsed AS float8[]),
     CAST(:metric_mean_reward AS float8[]), CAST(:metric_std_reward AS float8[]), CAST(:metric_statistics AS jsonb[]))
+), new_logs AS (
+  INSERT INTO log_pieces (run_id, attempt, n, source, text)
+  SELECT * FROM unnest(CAST(:log_run_id AS uuid[]), CAST(:log_attempt AS bigint[]), CAST(:log_n AS bigint[]),
+                       CAST(:log_source AS text[]), CAST(:log_text AS text[]))
 )
 INSERT INTO events (run_id, seq, final, frame)
 SELECT run_id, seq, false, frame
@@ -142,6 +170,12 @@ def _write(opened: list[_Open]) -> None:
         "run_ids": [str(it.run_id) for it in opened],
         "attempts": [it.attempt for it in opened],
         "recorded": [it.recorded for it in opened],
+        "logs": [it.logs_recorded for it in opened],
+        "log_run_id": [str(it.run_id) for it in opened for _ in it.logs],
+        "log_attempt": [it.attempt for it in opened for _ in it.logs],
+        "log_n": [n for it in opened for n, _, _ in it.logs],
+        "log_source": [source for it in opened for _, source, _ in it.logs],
+        "log_text": [content for it in opened for _, _, content in it.logs],
         "told_ids": [str(it.run_id) for it in changed],
         "states": [str(it.state) for it in changed],
         "seqs": [it.last_seq for it in changed],

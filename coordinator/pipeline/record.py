@@ -18,11 +18,12 @@ CANCELLED = "It was cancelled."
 
 def facts(report: FactsReported) -> None:
     """Metrics and phases, numbered for the games. Facts seen before insert nothing."""
-    told, strays = record_facts(report.facts)
-    for fact in strays:
+    recorded = record_facts(report.facts)
+    for fact in recorded.strays:
         reject("events", f"There is no attempt {fact.attempt} of run {fact.run_id}.", repr(fact.body))
     db.session.commit()
-    report.told += told
+    report.told += recorded.told
+    report.logged += recorded.logged
 
 
 def outcome(report: OutcomeReported) -> None:

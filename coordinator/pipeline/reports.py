@@ -6,7 +6,7 @@ from uuid import UUID
 from wire.facts import Fact, Outcome
 from wire.uploads import Upload
 
-from ..ledger import Told
+from ..ledger import Logged, Told
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class FactsReported(Report):
     """A batch of facts of any attempts, in the order in which they came."""
 
     facts: list[Fact]
+    logged: list[Logged] = field(default_factory=list, kw_only=True)
 
 
 @dataclass(slots=True)

@@ -39,6 +39,8 @@ def connect(storage: Storage, publisher: Publisher, config: Config) -> None:
 
     def tell(report: Report) -> None:
         publisher.publish(report.told)
+        if isinstance(report, FactsReported):
+            publisher.publish_logs(report.logged)
 
     steps = table(storage, tell, config)
 

@@ -81,6 +81,7 @@ def upgrade() -> None:
     op.create_primary_key('artifacts_pkey', 'artifacts', ['run_id', 'attempt', 'name'])
     op.add_column('artifacts', sa.Column('step', sa.BigInteger(), nullable=True))
     op.create_index('artifacts_by_kind', 'artifacts', ['run_id', 'kind', 'attempt', 'step'], unique=False)
+    op.add_column('attempts', sa.Column('logs_recorded', sa.BigInteger(), server_default='0', nullable=False))
     op.add_column('attempts', sa.Column('start_step', sa.BigInteger(), server_default='0', nullable=False))
     op.execute("UPDATE artifacts SET step = CAST(manifest->>'step' AS bigint) WHERE kind = 'checkpoint'")
     op.execute("UPDATE attempts SET start_step = coalesce((SELECT min(step) - 1 FROM metrics"
@@ -141,6 +142,7 @@ def downgrade() -> None:
     op.drop_column('jobs', 'env_version')
     op.drop_column('attempts', 'bundle')
     op.drop_column('attempts', 'start_step')
+    op.drop_column('attempts', 'logs_recorded')
     op.drop_index('artifacts_by_kind', table_name='artifacts')
     op.drop_column('artifacts', 'step')
     op.drop_constraint('artifacts_pkey', 'artifacts', type_='primary')

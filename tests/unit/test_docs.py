@@ -76,6 +76,7 @@ def test_a_jobs_fields_are_those_of_the_protocol() -> None:
         ("METRICS", messages.metrics(1, 1, {"behaviour": "B", "step": 1, "time_elapsed": 1.0, "mean_reward": 0.0,
                                             "std_reward": None})),
         ("ERROR", messages.error("No.")),
+        ("LOG", messages.log(1, 5, "trainer", "A line.\n")),
         ("SKIPPED", messages.skipped(3)),
         ("CHECKPOINT", messages.checkpoint(1, 1, 1)),
     ],
