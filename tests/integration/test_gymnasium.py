@@ -37,7 +37,7 @@ def order_of(gym_id: str, algorithm: str, options: dict[str, Any] | None = None,
         "behaviours": {BEHAVIOUR: {"configuration": {"behaviors": {BEHAVIOUR: entry}}, **promised}},
     }  # fmt: skip
     order = TrainingOrder("run-1", 1, BEHAVIOUR, EnvironmentBuild(WORLDS, manifest), 200, 1, 7, 0)
-    return replace(order, checkpoint_interval=100, **changes)
+    return replace(order, **{"checkpoint_interval": 100, **changes})
 
 
 GOOD = {
