@@ -38,7 +38,8 @@ def job() -> dict[str, Any]:
         last_seq=5, error="It was cancelled.", created_at=datetime.fromisoformat("2026-11-23T01:55:05.378354+00:00"),
         num_envs=1, checkpoint_interval=None, recording={"every": 1, "max_mb": 50},
         hyperparameters={"learning_rate": 0.001}, initialize_from=None,
-        rerun_of=None, comparison=None, requires={}, waiting_for=None, cancel_requested_at=datetime.fromisoformat("2026-11-23T01:56:00+00:00"),
+        rerun_of=None, comparison=None, requires={}, waiting_for=None,
+        cancel_requested_at=datetime.fromisoformat("2026-11-23T01:56:00+00:00"),
     )  # fmt: skip
     return views.job(row, Owner(UUID("6163e4b1-4418-47f9-ba67-80ec905b8748"), "player"))
 
