@@ -8,7 +8,7 @@ ARGS ?=
 ONCE_1 := --once
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test rabbitmq4 lint bench services clean clean-data distclean not-running
+.PHONY: help setup run test heavy rabbitmq4 lint bench services clean clean-data distclean not-running
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ run: setup ## Set up, start the platform, train the sample job, stay until Ctrl-
 
 test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
 	@exec $(VENV)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+heavy: setup ## Run the tests that take gigabytes and minutes (HEAVY_BUILD_MB=100 for less)
+	@exec $(VENV)/python -m pytest tests/heavy $(ARGS)
 
 rabbitmq4: setup ## Run the tests that need a broker on RabbitMQ 4 instead of the machine's (needs root, 400 MB)
 	@$(VENV)/python -m scripts.rabbitmq4

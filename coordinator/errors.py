@@ -57,7 +57,7 @@ class Unavailable(CoordinatorError):
 class RejectedBuild(CoordinatorError):
     """A build that was uploaded is not what its owner said, or not what can be trained in."""
 
-    code = "rejected_build"
+    status, code = 422, "rejected_build"
 
 
 class RejectedArtifact(CoordinatorError):

@@ -76,9 +76,11 @@ def shown(client: Client, headers: dict[str, str], version: str = "1") -> Any:
     return next(its for its in answer["versions"] if its["version"] == version)
 
 
-def ready(app: Flask, client: Client, headers: dict[str, str], version: str = "1", **more: Any) -> str:
-    """The id of a build that can be trained in."""
-    its = uploaded(client, headers, archive(**more), version)
+def ready(
+    app: Flask, client: Client, headers: dict[str, str], version: str = "1", sent: Any = None, **more: Any
+) -> str:
+    """The id of a build that can be trained in; `sent` is a manifest that comes with the upload."""
+    its = uploaded(client, headers, archive(**more), version, **({"manifest": sent} if sent else {}))
     verified(app, its["id"])
     found = shown(client, headers, version)
     assert found["state"] == "READY", found

@@ -1,18 +1,18 @@
 """REST for studios: upload builds of environments, list and show what there is, retire what is not to be used."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from .. import builds, queries
+from .. import builds, manifests, queries
 from ..builds import MEGABYTE, part_count, part_size
 from ..errors import BadRequest, NotFound
 from ..models import Build
 from ..parts import parts
 from . import auth, views
-from .schemas import Body, body
+from .schemas import Body, Object, body
 
 blueprint = Blueprint("environments", __name__, url_prefix="/api/v1/environments")
 VERSION = "/<env_id>/versions/<version>"
@@ -29,7 +29,7 @@ class NewBuildBody(Body):
     version: Id
     size: Annotated[int, Field(ge=1, le=2**50)]
     sha256: Digest
-    manifest: dict[str, Any] | None = None
+    manifest: Object | None = None
 
 
 class Part(Body):
@@ -61,6 +61,8 @@ def upload() -> ResponseReturnValue:
         raise BadRequest(
             f"size: A build may have at most {its.config.build_max_mb} MB, not {wanted.size / MEGABYTE:.0f}."
         )
+    if wanted.manifest is not None:
+        manifests.check(wanted.manifest, wanted.env_id, wanted.version)
     new = builds.Upload(wanted.env_id, wanted.version, wanted.size, wanted.sha256, wanted.manifest)
     return _links(builds.begin(its.storage, owner.id, new), None)
 

@@ -4,9 +4,10 @@ from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from flask import request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from wire.codec import encode
 from wire.jobs import Has
 
 from ..errors import BadRequest, BodyTooLarge
@@ -25,6 +26,20 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)]
 Free = Annotated[str, Field(max_length=10_000, pattern=WITHOUT_NUL)]
 Label = Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)]
 Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        text = encode(value)
+    except (ValueError, RecursionError):
+        raise ValueError("Its numbers must be finite") from None
+    if "\\u0000" in text:
+        raise ValueError("There must be no NUL character in it")
+    return value
+
+
+Object = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""Any JSON object that the database takes."""
 T = TypeVar("T", bound="Body")
 Amount = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -113,7 +128,7 @@ class CheckBody(Body):
 
     error: Annotated[str, Field(max_length=2_000, pattern=WITHOUT_NUL)] | None = None
     seconds: Annotated[float, Field(ge=0, le=86_400, strict=False)] = 0.0
-    found: dict[str, Any] = {}
+    found: Object = {}
 
 
 class Inventory(Body):
