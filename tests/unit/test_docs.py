@@ -160,6 +160,7 @@ def _row() -> Any:
             "num_envs",
             "checkpoint_interval",
             "hyperparameters",
+            "env_version",
             "initialize_from",
             "rerun_of",
             "comparison",
