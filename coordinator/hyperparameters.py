@@ -5,7 +5,7 @@ from typing import Any
 
 from . import mlagents_options, sb3_options
 from .errors import BadRequest
-from .sentences import value_at
+from .sentences import show, value_at
 
 Json = Mapping[str, Any]
 WHERE = "hyperparameters"
@@ -47,10 +47,14 @@ def check_ranges(ranges: Json, given: Json) -> None:
             continue
         values, least, most = allowed.get("values"), allowed.get("min"), allowed.get("max")
         if values is not None and value not in values:
-            raise BadRequest(f"{WHERE}.{option} must be one of {', '.join(map(str, values))} "
-                             f"for this behaviour, not {value}.")  # fmt: skip
-        if (least is not None and value < least) or (most is not None and value > most):
+            raise BadRequest(f"{WHERE}.{option} must be one of {', '.join(map(show, values))} "
+                             f"for this behaviour, not {show(value)}.")  # fmt: skip
+        if isinstance(value, int | float) and not _lies(value, least, most):
             raise BadRequest(f"{WHERE}.{option} must be {_between(least, most)} for this behaviour, not {value}.")
+
+
+def _lies(value: float, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
 
 
 def _between(least: Any, most: Any) -> str:

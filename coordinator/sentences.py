@@ -55,10 +55,10 @@ def without_required(schema: Schema) -> dict[str, Any]:
 
 
 def value_at(given: Any, path: str) -> Any:
-    """What is said at a dotted path; None for nothing, and for true and false, which no range knows."""
+    """What is said at a dotted path; None for nothing."""
     for name in path.split("."):
         given = given.get(name) if isinstance(given, Mapping) else None
-    return None if isinstance(given, bool) else given
+    return given
 
 
 def near(name: str, schema: Schema) -> str:
@@ -82,11 +82,11 @@ def _sentence(error: Any, where: str, schema: Schema) -> str:
     path = ".".join([where, *map(str, error.path)])
     if error.validator == "additionalProperties":
         unknown = sorted(str(name) for name in set(error.instance) - set(error.schema.get("properties", {})))[0]
-        return f"{path}: there is no option {_show(unknown)}. {near(unknown, _nearest(error, unknown, schema))}"
+        return f"{path}: there is no option {show(unknown)}. {near(unknown, _nearest(error, unknown, schema))}"
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         return f"{path} needs a {missing}."
-    return f"{path} must be {_wanted(error)}, not {_show(error.instance)}."
+    return f"{path} must be {_wanted(error)}, not {show(error.instance)}."
 
 
 def _nearest(error: Any, unknown: str, schema: Schema) -> Schema:
@@ -110,6 +110,7 @@ def _wanted(error: Any) -> str:
     return _WANTED.get(error.validator, lambda _: "something else")(error.validator_value)
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
+    """As it stands in JSON, cut off where it is long."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."

@@ -68,6 +68,25 @@ def test_a_mistake_is_named_with_what_would_be_right(given: dict[str, Any], wron
     assert sentence(given) == wrong
 
 
+@pytest.mark.parametrize(("ranges", "given", "wrong"), [
+    ({"network_settings.normalize": {"values": [False]}}, {"network_settings": {"normalize": True}},
+     "hyperparameters.network_settings.normalize must be one of false for this behaviour, not true."),
+    ({"beta_schedule": {"values": ["linear"]}}, {"beta_schedule": "constant"},
+     'hyperparameters.beta_schedule must be one of "linear" for this behaviour, not "constant".'),
+    ({"beta": {"min": 0.1}}, {"beta": 0.01}, "hyperparameters.beta must be at least 0.1 for this behaviour, not 0.01."),
+    ({"beta": {"max": 0.1}}, {"beta": 1}, "hyperparameters.beta must be at most 0.1 for this behaviour, not 1."),
+])  # fmt: skip
+def test_a_behaviour_allows_a_range_or_some_values(ranges: Any, given: Any, wrong: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        check_job("mlagents", behaviour() | {"hyperparameters": ranges}, "Walk", given)
+    assert caught.value.detail == wrong
+
+
+def test_a_range_of_what_is_no_number_allows_everything() -> None:
+    check_job("mlagents", behaviour() | {"hyperparameters": {"beta_schedule": {"min": 1}}}, "Walk",
+              {"beta_schedule": "constant"})  # fmt: skip
+
+
 @pytest.mark.parametrize("name", [
     "max_steps", "checkpoint_interval", "keep_checkpoints", "even_checkpoints", "init_path", "threaded",
     "trainer_type", "demo_path",
