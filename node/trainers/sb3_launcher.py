@@ -60,10 +60,12 @@ def make(session: Session, entry: Mapping[str, Any], seed: int) -> Any:
     environments = DummyVecEnv([session.environment for _ in range(session.num_of_areas)])
     options = dict(entry["hyperparameters"])
     schedule = options.pop("learning_rate_schedule", "constant")
-    kind = getattr(stable_baselines3, entry["algorithm"])
+    kind, policy = getattr(stable_baselines3, entry["algorithm"]), _policy(entry, environments.observation_space)
+    if policy != "CnnPolicy":
+        torch.set_num_threads(1)  # more would wait for each other in networks this small, and change the numbers
     try:
         algorithm = kind(
-            _policy(entry, environments.observation_space), environments, seed=seed, device=session.order["device"],
+            policy, environments, seed=seed, device=session.order["device"],
             policy_kwargs=_network(entry), **options,
         )  # fmt: skip
     except (AssertionError, ValueError) as error:
