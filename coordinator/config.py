@@ -24,7 +24,9 @@ class Config:
     )
     broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost")
     s3_endpoint_url: str = setting("", "S3 as the coordinator reaches it; empty for Amazon's own")
-    s3_public_endpoint_url: str = setting("", "S3 as training nodes reach it; empty for the same address")
+    s3_public_endpoint_url: str = setting(
+        "", "S3 as training nodes and those who upload builds reach it; empty for the same address"
+    )
     s3_access_key_id: str = setting("", "S3 credentials")
     s3_secret_access_key: str = setting("", "S3 credentials")
     s3_bucket: str = setting("train-jobs", "the bucket that holds models and checkpoints")

@@ -14,6 +14,7 @@ import requests
 from flask import Flask
 
 from coordinator import builds, verification
+from coordinator.errors import Unavailable
 from coordinator.parts import parts
 from tests.archives import FORMATS, pack
 from tests.builds import (
@@ -185,16 +186,18 @@ def test_a_node_gets_the_build_with_its_claim_and_tells_how_it_ran(
     app: Flask, client: Client, owner: Headers, played: PlayedNode
 ) -> None:
     build = ready(app, client, owner)
-    jobs = [client.post(JOBS, json=body(**JOB), headers=owner).json["run_id"] for _ in range(2)]
+    jobs = [client.post(JOBS, json=body(**JOB), headers=owner).json["run_id"] for _ in range(3)]
     spec = played.claim(jobs[0]).json["spec"]
     assert spec["needs_check"] is True
     assert spec["manifest"]["behaviours"]["Walk"]["configuration"]["behaviors"]["Walk"]
     found = requests.get(spec["build"]["url"], timeout=10).content
     assert (hashlib.sha256(found).hexdigest(), len(found)) == (spec["build"]["sha256"], spec["build"]["size"])
     said = {"error": None, "seconds": 1.5, "found": {"Walk": {"observation_shapes": [[8]]}}}
-    for _ in range(2):
-        assert played.post(f"/builds/{build}/check", said).status_code == 200
-    assert played.claim(jobs[1]).json["spec"]["needs_check"] is False
+    assert played.post(f"/builds/{build}/check", said | {"error": "It did not start."}).status_code == 200
+    assert shown(client, owner)["checks"][0]["error"] == "It did not start."
+    assert played.claim(jobs[1]).json["spec"]["needs_check"] is True  # its machine may have got what was missing
+    assert played.post(f"/builds/{build}/check", said).status_code == 200
+    assert played.claim(jobs[2]).json["spec"]["needs_check"] is False
     (check,) = shown(client, owner)["checks"]
     assert (check["node"], check["error"], check["found"]) == ("node", None, said["found"])
 
@@ -287,3 +290,20 @@ def test_two_copies_of_the_task_at_the_same_time_do_the_work_once(
     may_go_on.set()
     first.join(60)
     assert (shown(client, owner)["state"], len(looked)) == ("READY", 1)
+
+
+def test_a_build_waits_for_an_s3_that_is_away(
+    app: Flask, client: Client, owner: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = uploaded(client, owner, archive())
+
+    def away(*of: Any) -> Any:
+        raise Unavailable("Storage does not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(parts(app).storage, "body", away)
+        with pytest.raises(Unavailable):
+            verified(app, build["id"])
+    assert (shown(client, owner)["state"], outbox(app)) == ("VERIFYING", [(TASK_VERIFY, 0)])
+    verified(app, build["id"])  # the upload is joined already
+    assert (shown(client, owner)["state"], outbox(app)) == ("READY", [])

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
-from coordinator.environments import Catalogue
+from coordinator.environments import Catalogue, Environment, Store, environment_of
 from coordinator.errors import BadConfiguration, BadRequest
 
 MANIFEST: dict[str, Any] = {
@@ -66,3 +67,65 @@ def test_a_build_that_nodes_would_not_find_under_its_name_is_refused(tmp_path: P
     write(tmp_path, "maze-1.0", MANIFEST)
     with pytest.raises(BadConfiguration, match="'maze'"):
         Catalogue(tmp_path)
+
+
+class Shelf(Store):
+    """A store of one environment, which counts how often it is asked."""
+
+    def __init__(self, *versions: str) -> None:
+        self.asked = 0
+        self.has = [environment_of(MANIFEST | {"version": version}, uuid4()) for version in versions]
+
+    def ready(self, env_id: str, version: str | None) -> Environment | None:
+        self.asked += 1
+        return next((it for it in self.has if it.env_id == env_id and version in (None, it.version)), None)
+
+    def build(self, build_id: UUID) -> Environment | None:
+        return next((it for it in self.has if it.build_id == build_id), None)
+
+    def versions(self, env_id: str) -> list[str]:
+        return [str(it.version) for it in self.has if it.env_id == env_id]
+
+    def env_ids(self) -> list[str]:
+        return [it.env_id for it in self.has]
+
+
+def test_builds_of_the_store_win_over_those_of_the_folder(tmp_path: Path) -> None:
+    write(tmp_path, "maze", MANIFEST | {"version": "0"})
+    catalogue = Catalogue(tmp_path, Shelf("2", "1"))
+    chosen = [catalogue.choose(env_id, "Walk", 10, 1) for env_id in ("maze", "maze@1", "maze@0")]
+    assert [it.version for it in chosen] == ["2", "1", "0"]
+    assert [it.build_id is None for it in chosen] == [False, False, True]
+    with pytest.raises(BadRequest) as caught:
+        catalogue.choose("maze@3", "Walk", 10, 1)
+    assert caught.value.detail == "Environment 'maze' has no version '3' that is ready. It has: 2, 1, 0."
+
+
+def test_a_busy_game_costs_one_lookup_a_second(tmp_path: Path) -> None:
+    now, shelf = [0.0], Shelf("1")
+    write(tmp_path, "arena", MANIFEST | {"env_id": "arena"})
+    catalogue = Catalogue(tmp_path, shelf, lambda: now[0])
+    for _ in range(100):
+        catalogue.choose("maze", "Walk", 10, 1)
+        catalogue.choose("arena", "Walk", 10, 1)
+    assert shelf.asked == 2
+    now[0] = 1.5
+    catalogue.choose("maze", "Walk", 10, 1)
+    catalogue.forget("maze")
+    catalogue.choose("maze", "Walk", 10, 1)
+    assert shelf.asked == 4
+
+
+def test_a_job_keeps_its_build_when_there_are_newer_ones(tmp_path: Path) -> None:
+    shelf = Shelf("2", "1")
+    older = shelf.has[1]
+    assert Catalogue(tmp_path, shelf).pinned("maze", older.build_id) is older
+
+
+def test_the_number_of_environments_is_checked_where_the_manifest_limits_it(tmp_path: Path) -> None:
+    write(tmp_path, "maze", MANIFEST | {"num_envs": {"min": 1, "max": 2}})
+    write(tmp_path, "arena", MANIFEST | {"env_id": "arena"})
+    catalogue = Catalogue(tmp_path)
+    catalogue.choose("arena", "Walk", 10, 1, 8)
+    with pytest.raises(BadRequest, match=r"^num_envs must be between 1 and 2, not 3\.$"):
+        catalogue.choose("maze", "Walk", 10, 1, 3)
