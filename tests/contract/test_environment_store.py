@@ -16,6 +16,7 @@ from flask import Flask
 from coordinator import builds, verification
 from coordinator.errors import Unavailable
 from coordinator.parts import parts
+from services.platform import ROOT
 from tests.archives import FORMATS, pack
 from tests.builds import (
     CONFIGURATION,
@@ -307,3 +308,15 @@ def test_a_build_waits_for_an_s3_that_is_away(
     assert (shown(client, owner)["state"], outbox(app)) == ("VERIFYING", [(TASK_VERIFY, 0)])
     verified(app, build["id"])  # the upload is joined already
     assert (shown(client, owner)["state"], outbox(app)) == ("READY", [])
+
+
+@pytest.mark.parametrize("name", ["reach1d", "cartpole"])
+def test_what_comes_with_the_installation_can_be_uploaded_too(
+    app: Flask, client: Client, owner: Headers, name: str
+) -> None:
+    folder = ROOT / "environments" / name
+    content = pack({f"{name}/{path.name}": path.read_bytes() for path in folder.iterdir() if path.is_file()}, "tar.gz")
+    build = uploaded(client, owner, content, "1.0.0", env_id=name)
+    verified(app, build["id"])
+    found = client.get(f"{URL}/{name}", headers=owner).json
+    assert (found["versions"][0]["error"], found["version"], found["source"]) == (None, "1.0.0", "store")
