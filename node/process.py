@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from node import shim
+from node.memory import below
 from node.trainers.base import Command
 
 LONGEST_LINE = 1_000_000
@@ -87,7 +88,7 @@ class Process:
 
     def pids(self) -> list[int]:
         """The trainer and everything that it has started, as far as it is running."""
-        return shim.descendants(self._shim.pid)
+        return below(self._shim.pid)
 
     def interrupt(self) -> None:
         """Asks the trainer to save and end."""
