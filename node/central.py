@@ -54,7 +54,8 @@ class Central:
         link = self._post(f"/attempts/{run_id}/{attempt}/uploads", {"name": name})["url"]
         try:
             with path.open("rb") as content:
-                answer = requests.put(link, data=content, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS))
+                body = content if path.stat().st_size else b""  # an empty file would go in chunks, which S3 refuses
+                answer = requests.put(link, data=body, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS))
         except requests.RequestException as error:
             raise Away(f"S3 does not answer: {type(error).__name__}") from error
         if answer.status_code != 200:

@@ -78,7 +78,7 @@ def what_lasts(config: Config) -> Has:
 
 def packages_of(trainer: str) -> tuple[str, ...]:
     """The packages without which that trainer is not there."""
-    return tuple(load_trainer(trainer).packages)
+    return tuple(getattr(load_trainer(trainer), "packages", ()))
 
 
 def has_all(trainer: str, versions: dict[str, str | None]) -> bool:

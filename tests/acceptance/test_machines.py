@@ -1,5 +1,6 @@
 """Nodes that have different things, and jobs that ask for them: who waits says for what, and who fits trains."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 import requests
 
+from node.inventory import packages_of
+from node.trainers.base import TRAINERS
 from services.platform import ROOT, Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import BODY
@@ -53,6 +56,16 @@ class Player:
         wait_until(lambda: [it["node"] for it in self.show(run_id)["attempts"]] == [node], 60, f"a job on {node}")
 
 
+def played_python(folder: Path, gpus: list[str]) -> str:
+    """A Python that has all trainers and these GPUs, and whose trainings last until they are stopped."""
+    packages = {package: "1.0" for trainer in TRAINERS for package in packages_of(trainer)}
+    answer = json.dumps({"python": "3.11.0", "packages": packages, "gpus": gpus})
+    program = folder / f"python-with-{len(gpus)}-gpus"
+    program.write_text(f"#!/bin/sh\nif [ \"$1\" = -c ]; then echo '{answer}'; else exec sleep 600; fi\n")
+    program.chmod(0o755)
+    return str(program)
+
+
 def test_jobs_wait_with_a_reason_and_go_to_the_nodes_that_have_what_they_ask_for(platform: Platform) -> None:
     player = Player(platform)
     anywhere, in_the_lab = player.submit(), player.submit(labels=["lab-1"])
@@ -60,25 +73,29 @@ def test_jobs_wait_with_a_reason_and_go_to_the_nodes_that_have_what_they_ask_for
     player.until_it_waits_for(anywhere, "No node is there.")
     player.until_it_waits_for(in_the_lab, "No node is there.")
 
-    platform.add_node("plain", NODE_MEMORY_MB="3000")
+    platform.add_node("plain", NODE_MEMORY_MB="3000", TRAINER_PYTHON=played_python(platform.folder, []))
     platform.start("plain")
     player.until_it_runs_on(anywhere, "plain")
     player.until_it_waits_for(in_the_lab, "No node has the label 'lab-1'.")
     player.until_it_waits_for(with_a_gpu, "No node has a GPU.")
     player.until_it_waits_for(huge, "No node has 16000000 MB of memory for a job; the largest has 3000 MB.")
 
-    platform.add_node("lab", NODE_LABELS="lab-1, a100")
+    python = played_python(platform.folder, ["Played GPU"])
+    platform.add_node("lab", NODE_LABELS="lab-1, a100", NODE_SLOTS="2", NODE_MEMORY_MB="1000", TRAINER_PYTHON=python,
+                      TRAINER_DEVICE="cuda:0")  # fmt: skip
     platform.start("lab")
     player.until_it_runs_on(in_the_lab, "lab")
+    player.until_it_runs_on(with_a_gpu, "lab")
     assert player.show(in_the_lab)["waiting_for"] is None
     queued = player.submit(labels=["lab-1"])
     player.until_it_waits_for(queued, "All nodes that fit are busy.")
-    for run_id in (anywhere, in_the_lab, with_a_gpu, huge):
-        player.cancel(run_id)
+    player.cancel(in_the_lab)
     player.until_it_runs_on(queued, "lab")
-    player.cancel(queued)
-    assert player.nodes()["lab"]["labels"] == ["a100", "lab-1"]
-    assert player.nodes()["plain"]["trainers"][0] == "mlagents"
+    has = player.nodes()
+    assert (has["lab"]["labels"], has["lab"]["gpus"], has["plain"]["gpus"]) == (["a100", "lab-1"], ["Played GPU"], [])
+    for run_id in (anywhere, with_a_gpu, queued, huge):
+        player.cancel(run_id)
+        wait_until(lambda its=run_id: player.show(its)["state"] == "CANCELLED", 60, "the end of a job")
 
 
 def check(platform: Platform, *options: str, **settings: str) -> tuple[int, str]:

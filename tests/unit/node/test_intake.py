@@ -1,0 +1,76 @@
+"""From which queues a node takes trainings, seen through Celery's consumer."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from celery.worker import state
+
+from node import intake
+from node.intake import Intake, consume_from, stop_when_full, strategy
+from wire.names import TRAIN_QUEUE, train_queue
+
+SPECIAL = train_queue({"gpu": True})
+
+
+class Consumer:
+    """What is asked of Celery's, with two slots."""
+
+    def __init__(self, *consuming: str) -> None:
+        self.consuming = {*consuming}
+        self.pool = SimpleNamespace(num_processes=2)
+        known: Any = type("Queues", (dict,), {"add": lambda its, queue: its.update({queue.name: queue})})
+        self.queues = known({TRAIN_QUEUE: None, "coord": None, SPECIAL: None})
+        self.app = SimpleNamespace(amqp=SimpleNamespace(queues=self.queues))
+        self.task_consumer = SimpleNamespace(consuming_from=self.consuming.__contains__)
+        self.connection_errors = ()
+        self.add_task_queue = self.consuming.add
+        self.cancel_task_queue = self.consuming.remove
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Those that the worker has."""
+    monkeypatch.setattr(state, "reserved_requests", running := list[int]())
+    return running
+
+
+def test_a_node_consumes_from_what_is_wanted_and_nothing_else() -> None:
+    consumer = Consumer(TRAIN_QUEUE)
+    consume_from(consumer, frozenset({SPECIAL}))
+    assert consumer.consuming == {SPECIAL}
+    assert consumer.queues[SPECIAL].queue_arguments["x-expires"] == 3_600_000
+    consume_from(consumer, frozenset())
+    assert consumer.consuming == set()
+
+
+def test_the_last_slot_stops_all_queues(trainings: list[int]) -> None:
+    consumer = Consumer(TRAIN_QUEUE, SPECIAL)
+    stop_when_full(consumer)
+    assert consumer.consuming == {TRAIN_QUEUE, SPECIAL}
+    trainings.append(1)
+    stop_when_full(consumer)
+    assert consumer.consuming == set()
+
+
+def test_a_full_node_or_disk_wants_nothing(trainings: list[int]) -> None:
+    its, consumer = Intake(), Consumer()
+    its.queues = frozenset({SPECIAL})
+    assert its.wanted(consumer) == {SPECIAL}
+    its.full = "Its disk has 5 MB left."
+    assert its.wanted(consumer) == frozenset()
+    its.full = None
+    trainings += [1, 2]
+    assert its.wanted(consumer) == frozenset()
+
+
+def test_one_training_too_many_goes_back_to_its_queue(trainings: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """RabbitMQ 4 prefetches for each queue by itself: more may be on their way than there are slots."""
+    taken, returned = list[str](), list[dict[str, Any]]()
+    monkeypatch.setattr(intake, "usual_strategy", lambda *_, **__: lambda message, *_: taken.append(message))
+    take = strategy(None, None, Consumer())  # type: ignore[arg-type]
+    reject = lambda *_, **options: returned.append(options)  # noqa: E731
+    take("first", None, None, reject, None)
+    trainings += [1, 2]
+    take("second", None, None, reject, None)
+    assert (taken, returned) == (["first"], [{"requeue": True}])
