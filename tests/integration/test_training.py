@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from node.guards import MB, Limits
 from node.ports import hold_base_port
 from node.shim import descendants
 from node.trainers.base import Artifact, Ending, EnvironmentBuild, Machine, TrainingOrder
@@ -210,6 +211,16 @@ def test_a_broken_environment_is_explained(order: TrainingOrder, tmp_path: Path,
     ending, _ = run(replace(order, environment=broken(tmp_path / "build", way)), tmp_path / "1")
     assert (ending.status, ending.error, ending.cause) == ("failed", sentence, "user")
     assert ending.log_tail
+
+
+def test_an_environment_that_eats_memory_takes_its_training_along_and_nothing_else(
+    order: TrainingOrder, tmp_path: Path
+) -> None:
+    build = broken(tmp_path / "build", "eats-memory")
+    limits = Limits(memory_bytes=1500 * MB)
+    ending, _ = run(replace(order, environment=build, max_steps=20_000), tmp_path / "1", limits=limits)
+    assert (ending.status, ending.cause) == ("failed", "user")
+    assert str(ending.error).startswith("The training used more than its 1500 MB of memory: it was at 1")
 
 
 def test_an_unknown_option_in_the_configuration_is_named(order: TrainingOrder, tmp_path: Path) -> None:
