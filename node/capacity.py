@@ -17,8 +17,8 @@ LARGEST_RESERVE_MB = 2048
 
 
 def threads_per_slot(config: Config) -> int:
-    """TRAINER_THREADS, or a slot's part of the cores; at least 1."""
-    return config.trainer_threads or max(1, cores() // config.node_slots)
+    """TRAINER_THREADS, or a slot's part of the cores less one, which its environment needs; at least 1."""
+    return config.trainer_threads or max(1, cores() // config.node_slots - 1)
 
 
 def memory_mb_per_slot(config: Config) -> int:

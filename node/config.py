@@ -41,7 +41,7 @@ class Config:
         "cpu", "cpu, cuda, cuda:0, or a list as cuda:0,cuda:1, of which the slots take one each in turn", form=DEVICES
     )
     trainer_threads: int = setting(
-        0, "threads of each trainer; 0 divides the machine's cores among the slots", zero=True
+        0, "threads of each trainer; 0 is a slot's part of the cores, less one for the environment", zero=True
     )
     node_memory_mb: int = setting(
         0, "memory that one training may use, in MB; 0 divides the machine's among the slots", zero=True

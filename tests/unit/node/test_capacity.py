@@ -47,7 +47,7 @@ def test_slots_divide_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.capacity.cores", lambda: 8)
     monkeypatch.setattr("node.capacity.memory_mb", lambda: 34_048)
     divided = [(threads_per_slot(Config(node_slots=n)), memory_mb_per_slot(Config(node_slots=n))) for n in (1, 3, 16)]
-    assert divided == [(8, 32_000), (2, 10_666), (1, 2_000)]
+    assert divided == [(7, 32_000), (1, 10_666), (1, 2_000)]
     given = Config(node_slots=4, trainer_threads=3, node_memory_mb=123)
     assert (threads_per_slot(given), memory_mb_per_slot(given)) == (3, 123)
 
