@@ -13,6 +13,7 @@ from .extensions import db
 from .lifecycle import JobState
 from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node
 
+MOST_THREADS = 1_024
 NEWEST = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
 
 
@@ -134,6 +135,13 @@ def newest_bundle(run_id: UUID) -> dict[str, Any] | None:
     """Of the newest attempt that has one."""
     wanted = select(Attempt.bundle).where(Attempt.run_id == run_id, Attempt.bundle.is_not(None))
     return db.session.scalars(wanted.order_by(Attempt.number.desc()).limit(1)).first()
+
+
+def threads_of(job: Job) -> int | None:
+    """The trainer's threads so far, of this job or of the one that it repeats; None where nothing is known of them."""
+    bundle = newest_bundle(job.run_id) or (newest_bundle(job.rerun_of) if job.rerun_of else None) or {}
+    threads = bundle.get("threads")
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
 
 
 def nodes() -> list[Node]:

@@ -63,7 +63,8 @@ def _train(
     initialize_from = _fetch(spec.initialize_url, spec.initialize_sha256, folder / "initialize.pt", stop)
     mark = uuid4().hex
     announce(folder.parent, spec, mark, config.coordinator_url)
-    machine = Machine(config.trainer_python, config.environ, threads_per_slot(config), config.connect_seconds)
+    threads = spec.threads or threads_per_slot(config)
+    machine = Machine(config.trainer_python, config.environ, threads, config.connect_seconds)
     limits = _limits(config, spec)
     with slots.hold_slot(config.slots_dir) as slot, ports.hold_base_port(spec.num_envs) as base_port:
         order = TrainingOrder(

@@ -46,6 +46,8 @@ class JobSpec:
     """Presigned GET of another job's checkpoint: its weights are the first ones of this job, at step 0."""
     initialize_sha256: str | None = None
 
+    threads: int | None = None
+    """Of the trainer, as the run that this one goes on from or repeats had them: another number gives other results."""
     memory_mb: int | None = None
     """What all processes of the training may use together; None: what the node allows."""
     recording: dict[str, Any] = field(default_factory=dict)

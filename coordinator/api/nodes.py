@@ -102,6 +102,6 @@ def _spec(job: Job, node: UUID) -> JobSpec:
         initialize_url=initialize, initialize_sha256=job.initialize_sha256 if initialize else None,
         build=views.build_to_fetch(build.row, its.download_link(build.row.key)) if build else None,
         manifest=build.row.manifest if build else None, needs_check=build.needs_check if build else False,
-        memory_mb=job.requires.get("memory_mb"),
+        threads=queries.threads_of(job), memory_mb=job.requires.get("memory_mb"),
         recording=recordings.room(job.run_id, job.recording, parts(current_app).config.recording_max_mb),
     )  # fmt: skip

@@ -67,6 +67,15 @@ def test_a_rerun_asks_for_the_same_everything(client: Client, owner: Headers, tr
     assert {name: job[name] for name in same} == {name: first[name] for name in same}
 
 
+def test_a_rerun_computes_with_as_many_threads_as_the_first_run_wherever_it_runs(
+    client: Client, owner: Headers, played: PlayedNode
+) -> None:
+    run_id = str(client.post(URL, json=body(seed=7), headers=owner).json["run_id"])
+    train(played, run_id, threads=3)
+    again = rerun(client, owner, run_id).json["run_id"]
+    assert played.claim(again).json["spec"]["threads"] == 3
+
+
 def test_a_run_that_has_not_ended_or_never_began_is_not_repeated(client: Client, owner: Headers) -> None:
     run_id = client.post(URL, json=body(), headers=owner).json["run_id"]
     assert rerun(client, owner, run_id).json["detail"] == (
