@@ -67,13 +67,16 @@ class StubNode:
         self._reporters.pop(task_id(run_id, attempt)).finish(30)
         self._celery.send_task(TASK_LOST, args=[task_id(run_id, attempt), run_id, attempt])
 
-    def succeed(self, run_id: str, attempt: int = 1, model: bytes = MODEL) -> None:
-        """Uploads a model and hands in that the training succeeded."""
-        self.hand_in(run_id, self.upload(run_id, "model", model, attempt), attempt=attempt)
+    def succeed(self, run_id: str, attempt: int = 1, model: bytes = MODEL, and_more: tuple[str, ...] = ()) -> None:
+        """Uploads a model, and files of these kinds, and hands in that the training succeeded."""
+        more = [self.upload(run_id, kind, b"a file", attempt) for kind in and_more]
+        self.hand_in(run_id, self.upload(run_id, "model", model, attempt), *more, attempt=attempt)
 
-    def train(self, run_id: str, attempt: int = 1, summaries: int = 3, model: bytes = MODEL) -> None:
+    def train(
+        self, run_id: str, attempt: int = 1, summaries: int = 3, model: bytes = MODEL, and_more: tuple[str, ...] = ()
+    ) -> None:
         """A whole training that succeeds."""
         self.claim(run_id, attempt)
         facts = [metric(n * 1_000, n / summaries) for n in range(1, summaries + 1)]
         self.say(run_id, phase("STARTING"), phase("RUNNING"), *facts, attempt=attempt)
-        self.succeed(run_id, attempt, model)
+        self.succeed(run_id, attempt, model, and_more)

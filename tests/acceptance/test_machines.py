@@ -18,9 +18,9 @@ from tests.acceptance.viewers import BODY
 
 
 @pytest.fixture(scope="module")
-def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Everything but a node."""
-    with Platform(stack, tmp_path_factory.mktemp("platform"), {"WEB_WORKERS": "1"}) as running:
+    with Platform(own_stack, tmp_path_factory.mktemp("platform"), {"WEB_WORKERS": "1"}) as running:
         running.start("web", "results", "recorder")
         yield running
 

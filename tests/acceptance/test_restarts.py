@@ -1,6 +1,10 @@
 """In the middle of a training everything but the node is killed or restarted, one after another."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import psutil
+import pytest
 import requests
 
 from services.platform import Platform, wait_until
@@ -9,6 +13,13 @@ from tests.acceptance.viewers import Viewer, bearer, submit
 
 STEPS = 45_000
 RESTARTS = ("web", "results", "recorder")
+
+
+@pytest.fixture
+def platform(own_stack: Stack, tmp_path: Path) -> Iterator[Platform]:
+    with Platform(own_stack, tmp_path / "platform") as running:
+        running.start("web", "results", "recorder", "node")
+        yield running
 
 
 class Steadfast:
@@ -39,7 +50,8 @@ def trainers(run_id: str) -> set[int]:
     return found
 
 
-def test_a_training_outlives_every_restart_around_it(platform: Platform, stack: Stack) -> None:
+def test_a_training_outlives_every_restart_around_it(platform: Platform, own_stack: Stack) -> None:
+    stack = own_stack
     run_id = submit(platform.url, platform.token, STEPS)["run_id"]
     game = Steadfast(platform, run_id)
     game.viewers[0].wait_for(6)

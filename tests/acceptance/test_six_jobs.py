@@ -1,34 +1,17 @@
 """Six trainings at once on one node, each with an environment that talks: each viewer sees its own job only."""
 
 import json
-import shutil
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from services.platform import Platform
-from services.stack import Stack
 from tests.acceptance.viewers import BODY, Viewer, bearer
 
 AGENTS = ["ada", "bob", "cyd", "dan", "eve", "fay"]
 STEPS = 2_000
-
-
-@pytest.fixture(scope="module")
-def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory, reach1d: Path) -> Iterator[Platform]:
-    """A node of six slots; its environment says something at every step."""
-    environments = tmp_path_factory.mktemp("environments")
-    shutil.copytree(reach1d, environments / "reach1d")
-    manifest = json.loads((reach1d / "manifest.json").read_text()) | {"arguments": ["--bridge-every", "step"]}
-    (environments / "reach1d" / "manifest.json").write_text(json.dumps(manifest))
-    settings = {"NODE_SLOTS": "6", "ENVIRONMENTS_DIR": str(environments)}
-    with Platform(stack, tmp_path_factory.mktemp("platform"), settings) as running:
-        running.start("web", "results", "recorder", "node")
-        yield running
 
 
 class Run:
@@ -37,7 +20,7 @@ class Run:
     def __init__(self, platform: Platform, agent: str) -> None:
         self.url, self.headers, self.agent = f"{platform.url}/api/v1/train-jobs", bearer(platform.token), agent
         body = BODY | {
-            "env_config": {"agent_id": agent, "env_id": "reach1d", "num_of_areas": 4},
+            "env_config": {"agent_id": agent, "env_id": "talkative", "num_of_areas": 4},
             "nn_model_config": {"behavior_name": "Reach1D", "steps": STEPS}, "seed": 1,
         }  # fmt: skip
         answer = requests.post(self.url, json=body, headers=self.headers, timeout=30)

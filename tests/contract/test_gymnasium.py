@@ -16,6 +16,7 @@ def test_a_node_is_told_the_trainer_of_the_environments_kind(
     wanted = {"gamma": 0.9, "network_settings": {"hidden_units": 32}}
     answer = client.post(URL, json={**CARTPOLE, "hyperparameters": wanted}, headers=owner)
     assert answer.status_code == 200, answer.json
+    assert played.post("/hello", {"slots": 1, "has": {"trainers": ["mlagents", "sb3"]}}).status_code == 200
     spec = played.claim(answer.json["run_id"]).json["spec"]
     assert (spec["trainer"], spec["hyperparameters"]) == ("sb3", wanted)
 

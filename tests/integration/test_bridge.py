@@ -273,5 +273,5 @@ def train_reach1d(folder: Path, mark: str, url: str, *arguments: str) -> Ending:
     build = EnvironmentBuild(REACH1D, {**manifest, "arguments": ["--bridge-every", "step", *arguments]})
     machine = Machine(trainer_python(), {**os.environ, "TRAIN_BRIDGE_URL": url}, connect_timeout_s=30)
     with hold_base_port() as port:
-        order = TrainingOrder("run-1", 1, "Reach1D", build, max_steps=4000, num_of_areas=1, seed=1, base_port=port)
+        order = TrainingOrder("run-1", 1, "Reach1D", build, max_steps=2000, num_of_areas=1, seed=1, base_port=port)
         return train(order, folder, lambda _: None, threading.Event(), machine, mark=mark)

@@ -137,7 +137,7 @@ def test_a_late_viewer_sees_nothing_of_an_attempt_that_was_lost(platform: Platfo
 
 def test_a_resumed_run_is_watched_anew(platform: Platform, stub_node: StubNode) -> None:
     run_id = new_run(platform)
-    stub_node.train(run_id)
+    stub_node.train(run_id, and_more=("checkpoint",))
     first = watch(platform, run_id).finish()
     resume(platform, run_id)
     viewer = watch(platform, run_id)
