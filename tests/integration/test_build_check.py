@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ import pytest
 
 from node.build_check import look_at
 from node.config import Config
-from node.shim import descendants
 from node.trainers.base import EnvironmentBuild
 from services.platform import trainer_python
+from tests.integration.trainings import trainings
 from wire.jobs import JobSpec
 
 ROOT = Path(__file__).parents[2]
@@ -32,9 +31,9 @@ CART = {"CartPole": {"observation_shapes": [[4]], "actions": {"continuous": 0, "
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    before = set(descendants(os.getpid()))
+    before = trainings()
     yield
-    assert set(descendants(os.getpid())) <= before
+    assert trainings() <= before
 
 
 @pytest.fixture

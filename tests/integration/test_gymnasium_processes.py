@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -13,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from node.shim import descendants
 from node.trainers.base import Ending, Evidence, TrainingOrder, TrainingRefused, load_trainer
 from node.trainers.surroundings import trainer_environ
 from node.training import train
 from tests.integration.test_gymnasium import BEHAVIOUR, CART, MACHINE, ROLLOUT, TRAINER_PYTHON, VECTOR, WORLDS, order_of
+from tests.integration.trainings import trainings
 
 Fact = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
-    before = set(descendants(os.getpid()))
+    before = trainings()
     yield
-    assert set(descendants(os.getpid())) <= before
+    assert trainings() <= before
 
 
 def run(order: TrainingOrder, workspace: Path, **options: Any) -> tuple[Ending, list[Fact]]:

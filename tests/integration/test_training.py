@@ -27,6 +27,7 @@ from node.trainers.base import Artifact, Ending, EnvironmentBuild, Machine, Trai
 from node.trainers.mlagents import MLAgentsTrainer
 from node.training import train
 from node.verdict import check_model
+from tests.integration.trainings import trainings
 
 PROJECT = Path(__file__).parents[2]
 REACH1D = PROJECT / "environments" / "reach1d"
@@ -40,9 +41,9 @@ Fact = dict[str, Any]
 @pytest.fixture(autouse=True)
 def no_process_is_left() -> Iterator[None]:
     """Every test ends with nothing running below this process, and not by being quick: shims adopt all orphans."""
-    before = set(descendants(os.getpid()))
+    before = trainings()
     yield
-    assert set(descendants(os.getpid())) <= before
+    assert trainings() <= before
     assert not programs("1234")
 
 
