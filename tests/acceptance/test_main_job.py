@@ -1,8 +1,10 @@
 """From a submit to the trained model in the game, watched by several games at once."""
 
 import hashlib
+import io
 import json
 import subprocess
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,23 @@ def test_the_model_solves_the_environment_when_it_is_played(training: Training, 
         [trainer_python(), str(reach1d / "play.py"), str(model)], capture_output=True, text=True, check=True
     )
     assert float(played.stdout) > 0.8, training.game.metrics
+
+
+def test_all_its_files_can_be_had_as_one_zip(training: Training) -> None:
+    with zipfile.ZipFile(io.BytesIO(training.get("/files.zip").content)) as archive:
+        assert archive.testzip() is None
+        names = set(archive.namelist())
+        assert archive.read("model.onnx") == training.model
+    assert {
+        "model.onnx", "checkpoint.pt", "configuration.yaml", "bundle.json", "timers.json", "training_status.json",
+        "metrics_data.json", "trainer.log", "unity.log",
+    } <= names  # fmt: skip
+    assert any(name.startswith("events.out.tfevents") for name in names)
+
+
+def test_its_logs_were_kept_while_it_trained(training: Training) -> None:
+    assert "Reach1D. Step: " in training.get("/logs?source=trainer").text
+    assert "Reach1D: 8 areas" in training.get("/logs?source=environment").text
 
 
 def test_no_trainer_is_left_and_the_node_has_handed_everything_in(training: Training, platform: Platform) -> None:
