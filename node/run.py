@@ -73,7 +73,6 @@ def _train(
             device=slots.device_of(slot, config.devices), resume_from=resume_from, initialize_from=initialize_from,
             num_envs=spec.num_envs, checkpoint_interval=spec.checkpoint_interval, hyperparameters=spec.hyperparameters,
             steps=spec.steps,
-            memory_bytes=limits.memory_bytes,
         )  # fmt: skip
         with logs.followed(folder, say, config.log_max_kb):
             return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,

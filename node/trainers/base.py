@@ -45,7 +45,7 @@ class TrainingOrder:
     checkpoint_interval: int | None = None  # steps; None for the trainer's own choice
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # laid over the behaviour's configuration
     steps: int = 0  # that the newest request asked for; 0 for all of max_steps
-    memory_bytes: int | None = None  # what all processes of the training may use together
+    memory_bytes: int | None = None  # for the try of a build; what a training may use is in its Limits
 
 
 @dataclass(frozen=True)
