@@ -60,6 +60,14 @@ class Node(Base):
     """What it has declared: trainers, gpus, memory_mb, labels, ... (wire.jobs.Has)."""
     created_at: Mapped[datetime] = _now()
     last_seen_at: Mapped[datetime | None] = _moment()
+    life: Mapped[UUID | None]
+    """Made up by each start of the node's program: a wish to drain is meant for one life."""
+    drain: Mapped[str | None] = mapped_column(Text)
+    """How it is to end, once somebody has asked for that: finish or hand-over (wire.jobs.DRAINS)."""
+    quarantine: Mapped[str | None] = mapped_column(Text)
+    """Why it gets no more work until it has passed its self-check, in one sentence; None: it gets work."""
+    checked_at: Mapped[datetime | None] = _moment()
+    """When it last passed its self-check: its faults before that do not count any more."""
 
 
 class Build(Base):
@@ -148,6 +156,8 @@ class Job(Base):
     num_envs: Mapped[int] = mapped_column(default=1, server_default="1")
     checkpoint_interval: Mapped[int | None]
     """Steps between two checkpoints; None for the trainer's own choice."""
+    time_limit: Mapped[int | None]
+    """Seconds for which it may train, all attempts of the newest request together; None: without end."""
     hyperparameters: Mapped[Json] = _json()
     """The job's own, laid over the behaviour's."""
     recording: Mapped[Json] = _json()
@@ -193,7 +203,11 @@ class Attempt(Base):
     """One start of a job on a node. `facts_recorded` is the number of the newest fact kept of it."""
 
     __tablename__ = "attempts"
-    __table_args__ = (Index("attempts_open", "lease_until", postgresql_where=text("ended_at IS NULL")),)
+    __table_args__ = (
+        Index("attempts_open", "lease_until", postgresql_where=text("ended_at IS NULL")),
+        Index("attempts_by_sending", "task_sent_at"),
+        Index("attempts_by_node", "node_id", "ended_at"),
+    )
     run_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     node_id: Mapped[UUID] = mapped_column(ForeignKey("nodes.id"))
@@ -213,6 +227,16 @@ class Attempt(Base):
     ended_at: Mapped[datetime | None] = _moment()
     cause: Mapped[str | None] = mapped_column(Text)
     """Why it ended, in one sentence."""
+    kind: Mapped[str | None] = mapped_column(Text)
+    """How it ended, in one word: succeeded, cancelled, lost, or one of wire.facts.CAUSES. It decides what follows."""
+    task_sent_at: Mapped[datetime | None] = _moment()
+    """When the message was sent by which a node came to claim it."""
+    resend: Mapped[list[str] | None] = mapped_column(JSONB)
+    """Names of the files that its node is to upload again, since what came was missing or damaged; None: none."""
+    resends: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How often that was asked for."""
+    resend_at: Mapped[datetime | None] = _moment()
+    """When it was last asked for."""
 
 
 class Event(Base):
@@ -328,6 +352,19 @@ class Outbox(Base):
     created_at: Mapped[datetime] = _now()
 
 
+class IdempotencyKey(Base):
+    """A request that was sent with a key of the client's own: sent again, it is answered with the same job."""
+
+    __tablename__ = "idempotency_keys"
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    digest: Mapped[str] = mapped_column(Text)
+    """SHA-256 of what was asked for: the same key for something else is a mistake of the client's."""
+    run_id: Mapped[UUID]
+    """Of the job, which may have been deleted since."""
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now(), index=True)
+
+
 class RejectedMessage(Base):
     """A message that no part could use, kept with the reason so that the stream can go on."""
 
@@ -337,6 +374,15 @@ class RejectedMessage(Base):
     reason: Mapped[str] = mapped_column(Text)
     body: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = _now()
+
+
+class RejectedCount(Base):
+    """How many messages were set aside, of which only the newest are kept."""
+
+    __tablename__ = "rejected_counts"
+    source: Mapped[str] = mapped_column(Text, primary_key=True)
+    count: Mapped[int] = mapped_column(default=1)
+    last_at: Mapped[datetime] = _now()
 
 
 class Pulse(Base):

@@ -13,6 +13,9 @@ from .codec import encode
 
 PHASES = ("STARTING", "RUNNING")
 OUTCOMES = ("succeeded", "failed", "stopped", "interrupted")
+CAUSES = ("user", "memory", "node", "stalled", "time_limit", "storage", "drained")
+"""Why an attempt that did not succeed ended: the user's configuration or environment; want of memory; the node's fault;
+no step for too long; the job's time limit; files that could not be stored; the node was told to stop."""
 MAX_STATISTICS = 256
 MAX_ERROR_CHARACTERS = 2_000
 MAX_LOG_CHARACTERS = 16_000
@@ -99,12 +102,14 @@ class Outcome:
     mean_reward: float | None = None
     log_tail: str = ""
     artifacts: tuple[Artifact, ...] = ()
+    cause: str | None = None
+    """One of CAUSES for an attempt that did not succeed; None where nobody has said, or it was cancelled."""
 
     def to_wire(self) -> dict[str, Any]:
         return {
             "run_id": str(self.run_id), "attempt": self.attempt, "status": self.status, "facts_sent": self.facts_sent,
             "error": self.error, "steps": self.steps, "mean_reward": self.mean_reward, "log_tail": self.log_tail,
-            "artifacts": [artifact.to_wire() for artifact in self.artifacts],
+            "artifacts": [artifact.to_wire() for artifact in self.artifacts], "cause": self.cause,
         }  # fmt: skip
 
     @classmethod
@@ -117,11 +122,14 @@ class Outcome:
         reward, artifacts = message.get("mean_reward"), message.get("artifacts") or []
         if not isinstance(artifacts, list) or len(artifacts) > MAX_ARTIFACTS:
             raise BadFact(f"An outcome's artifacts must be a list of at most {MAX_ARTIFACTS}.")
+        cause = message.get("cause")
+        if cause is not None and cause not in CAUSES:
+            raise BadFact(f"An outcome's cause must be one of {', '.join(CAUSES)}, not {str(cause)[:80]!r}.")
         return cls(
             uuid_of(message.get("run_id")), whole(message.get("attempt"), "attempt", 1), status,
             whole(message.get("facts_sent"), "facts_sent"), _text(message.get("error"), MAX_ERROR_CHARACTERS) or None,
             whole(message.get("steps", 0), "steps"), None if reward is None else _finite(reward, "mean_reward"),
-            _text(message.get("log_tail"), MAX_LOG_CHARACTERS), tuple(Artifact.from_wire(a) for a in artifacts),
+            _text(message.get("log_tail"), MAX_LOG_CHARACTERS), tuple(Artifact.from_wire(a) for a in artifacts), cause,
         )  # fmt: skip
 
 

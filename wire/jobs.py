@@ -5,6 +5,9 @@ from typing import Any, Self
 
 from .names import DEFAULT_TRAINER
 
+DRAINS = ("finish", "hand-over")
+"""How a node that takes no more work ends what it has: trains to the end, or saves a checkpoint for the next node."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
@@ -50,6 +53,8 @@ class JobSpec:
     """Of the trainer, as the run that this one goes on from or repeats had them: another number gives other results."""
     memory_mb: int | None = None
     """What all processes of the training may use together; None: what the node allows."""
+    time_left_s: float | None = None
+    """Seconds for which this attempt may train, of the job's time limit; None: without end."""
     recording: dict[str, Any] = field(default_factory=dict)
     """Which episodes are recorded: every (n-th; 0 none), max_mb (of the job, what is left of it)."""
 

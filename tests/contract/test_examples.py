@@ -60,7 +60,7 @@ WRITTEN: dict[str, Callable[[], Any]] = {
     "error": lambda: json.loads(messages.error(f"There is no run {RUN} among your jobs.")),
     "training_facts": facts,
     "outcome": lambda: Outcome.from_wire(example("outcome")).to_wire(),
-    "outcome_failed": lambda: Outcome(RUN, 1, "failed", 1, BROKEN).to_wire(),
+    "outcome_failed": lambda: Outcome(RUN, 1, "failed", 1, BROKEN, cause="user").to_wire(),
     "claimed": lambda: {"spec": JobSpec.from_wire(example("claimed")["spec"]).to_wire(), "lease_seconds": 25.0},
 }
 READ: dict[str, Callable[[str], Any]] = {
