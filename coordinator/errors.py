@@ -48,6 +48,12 @@ class Conflict(CoordinatorError):
     status, code = 409, "conflict"
 
 
+class KeyReused(CoordinatorError):
+    """An Idempotency-Key that came with another request before."""
+
+    status, code = 422, "idempotency_key_reused"
+
+
 class Unavailable(CoordinatorError):
     """Something the coordinator needs is away for the moment; the same request may work soon."""
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from . import queries
 from .errors import BadRequest, Conflict
+from .extensions import db
 from .jobs import Request
 
 
@@ -23,4 +24,6 @@ def pinned(owner_id: UUID, request: Request) -> Request:
     checkpoint = queries.newest_checkpoint(other.run_id)
     if checkpoint is None:
         raise Conflict(f"initialize_from: run {other.run_id} has no checkpoint to begin with; it is {other.state}.")
-    return replace(request, initialize_key=checkpoint.key, initialize_sha256=checkpoint.sha256)
+    its = replace(request, initialize_key=checkpoint.key, initialize_sha256=checkpoint.sha256)
+    db.session.close()  # the job's statement takes a connection of its own
+    return its

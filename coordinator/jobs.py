@@ -15,7 +15,7 @@ from wire.codec import encode
 from wire.jobs import Has
 from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import ledger, messages, placement, queries
+from . import idempotency, ledger, messages, placement, queries
 from .errors import Conflict, NotFound
 from .extensions import db
 from .ledger import Told
@@ -75,8 +75,11 @@ SELECT job.*, pg_notify(:channel, '') FROM job
 """)
 
 
-def submit(owner_id: UUID, request: Request) -> Any:
-    """A new job, its first event and the task that will train it: one statement, for it is the busiest command."""
+def submit(owner_id: UUID, request: Request, key: idempotency.Key | None = None) -> Any:
+    """A new job, its first event and the task that will train it: one statement, for it is the busiest command.
+
+    Raises idempotency.Taken where a request with the same key has made its job meanwhile.
+    """
     run_id, needs = uuid4(), placement.needs(request.requires, request.trainer)
     values = {
         "run_id": run_id, "owner_id": owner_id, "state": JobState.SUBMITTED, "agent_config": request.agent_config,
@@ -93,14 +96,21 @@ def submit(owner_id: UUID, request: Request) -> Any:
         "initialize_sha256": request.initialize_sha256, "rerun_of": request.rerun_of,
     }  # fmt: skip
     with db.engine.begin() as connection:  # a session would cost more than the statement
+        if key:
+            idempotency.take(connection, key, run_id)
         return connection.execute(_SUBMIT, values).one()
 
 
-def resume(owner_id: UUID, run_id: UUID, request: Request) -> tuple[Job, Told | None]:
+def resume(
+    owner_id: UUID, run_id: UUID, request: Request, key: idempotency.Key | None = None
+) -> tuple[Job, Told | None]:
     """Trains a succeeded job for `request.steps` more. A job that still waits or runs is answered as it is.
 
-    Raises NotFound for a job that is not the owner's, Conflict for one that failed or trains something else.
+    Raises NotFound for a job that is not the owner's, Conflict for one that failed or trains something else, and
+    idempotency.Taken as `submit` does.
     """
+    if key:
+        idempotency.take(db.session, key, run_id)
     job = _owned(owner_id, run_id)
     state = JobState(job.state)
     if state in (JobState.FAILED, JobState.CANCELLED):

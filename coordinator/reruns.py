@@ -3,14 +3,15 @@
 from typing import Any
 from uuid import UUID
 
-from . import jobs, queries
+from . import idempotency, jobs, queries
 from .errors import Conflict
+from .extensions import db
 from .lifecycle import JobState
 from .models import Job
 
 
-def start(owner_id: UUID, run_id: UUID) -> Any:
-    """The new job. Raises NotFound, and Conflict for a run that has not ended or never began."""
+def start(owner_id: UUID, run_id: UUID, key: idempotency.Key | None = None) -> Any:
+    """The new job. Raises NotFound, Conflict for a run that has not ended or never began, and idempotency.Taken."""
     job = queries.job_of(owner_id, run_id)
     if not JobState(job.state).is_final:
         raise Conflict(f"Run {run_id} is {job.state}; it can be run again once it has ended.")
@@ -18,7 +19,9 @@ def start(owner_id: UUID, run_id: UUID) -> Any:
         raise Conflict(f"Run {run_id} was never started, so there is nothing to compare with. Submit a new job.")
     if job.initialize_key and not queries.is_kept(job.initialize_key):
         raise Conflict(f"Run {run_id} began with a checkpoint of run {job.initialize_from}, which is no longer kept.")
-    return jobs.submit(owner_id, same(job))
+    request = same(job)
+    db.session.close()  # many at once must not wait for a second connection while each keeps its first
+    return jobs.submit(owner_id, request, key)
 
 
 def same(job: Job) -> jobs.Request:

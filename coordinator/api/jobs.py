@@ -7,11 +7,12 @@ from uuid import UUID
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import hyperparameters, initialization, jobs, queries, recordings
+from .. import hyperparameters, idempotency, initialization, jobs, queries, recordings
 from ..models import Job
 from ..parts import parts
 from . import auth, views
 from .files import wanted_number
+from .repeats import once
 from .schemas import TrainJobBody, body
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/train-jobs")
@@ -22,11 +23,16 @@ def submit() -> ResponseReturnValue:
     """A new job, or with the `run_id` of one that succeeded, more steps for that one."""
     owner = auth.user()
     wanted = body(TrainJobBody)
+    asked = wanted.model_dump(mode="json", exclude_defaults=True)
+    return once(owner, asked, lambda key: _submit(owner, wanted, key))
+
+
+def _submit(owner: auth.Owner, wanted: TrainJobBody, key: idempotency.Key | None) -> ResponseReturnValue:
     request = wanted.request()
     recording = recordings.policy(request.recording, parts(current_app).config.recording_max_mb)
     if wanted.run_id is not None:
         _check_resume(queries.job_of(owner.id, wanted.run_id), request)
-        return _changed(jobs.resume(owner.id, wanted.run_id, request), owner)
+        return _changed(jobs.resume(owner.id, wanted.run_id, request, key), owner)
     its = parts(current_app).catalogue.choose(
         request.env_id, request.behaviour, request.steps, request.num_of_areas, request.num_envs
     )
@@ -34,7 +40,7 @@ def submit() -> ResponseReturnValue:
     hyperparameters.check_job(its.trainer, behaviour, request.behaviour, request.hyperparameters)
     request = replace(request, trainer=its.trainer, env_version=its.version, build_id=its.build_id,
                       recording=recording)  # fmt: skip
-    row = jobs.submit(owner.id, initialization.pinned(owner.id, request))
+    row = jobs.submit(owner.id, initialization.pinned(owner.id, request), key)
     return jsonify(views.job(row, owner))
 
 
@@ -89,8 +95,4 @@ def metrics(run_id: UUID) -> ResponseReturnValue:
 def _changed(result: tuple[Any, Any], owner: auth.Owner) -> ResponseReturnValue:
     row, told = result
     parts(current_app).publisher.publish([told] if told else [])
-    return _job(row, owner)
-
-
-def _job(row: Any, owner: auth.Owner) -> ResponseReturnValue:
     return jsonify(views.job(row, owner, queries.newest_artifact(row.run_id, "model")))

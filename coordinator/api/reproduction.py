@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from .. import queries, reruns
 from ..errors import Conflict
 from . import auth, views
+from .repeats import once
 
 blueprint = Blueprint("reproduction", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 
@@ -32,7 +33,8 @@ def configuration(run_id: UUID) -> ResponseReturnValue:
 def rerun(run_id: UUID) -> ResponseReturnValue:
     """A new job with the same everything; once it has ended, its `comparison` says what was the same."""
     owner = auth.user()
-    return jsonify(views.job(reruns.start(owner.id, run_id), owner))
+    asked = {"rerun_of": str(run_id)}
+    return once(owner, asked, lambda key: jsonify(views.job(reruns.start(owner.id, run_id, key), owner)))
 
 
 def _bundle(run_id: UUID, what: str) -> dict[str, Any]:
