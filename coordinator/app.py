@@ -10,7 +10,7 @@ from . import cli, connections, logs, pulses, queries
 from .api import answers, environments, episodes, files, health, jobs, nodes, reproduction, socket
 from .api import logs as log_routes
 from .api import models as model_routes
-from .api.framing import WholeWritesMiddleware
+from .api.whole_writes import WholeWritesMiddleware
 from .builds import Builds
 from .config import Config
 from .environments import Catalogue
@@ -45,7 +45,9 @@ def create_app(config: Config | None = None) -> Flask:
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)
-    app.wsgi_app = WholeWritesMiddleware(app.wsgi_app, config.socket_write_seconds)  # type: ignore[method-assign]
+    app.wsgi_app = WholeWritesMiddleware(  # type: ignore[method-assign]
+        app.wsgi_app, config.socket_write_seconds, config.socket_linger_seconds
+    )
     return app
 
 

@@ -45,6 +45,7 @@ class Config:
     lease_seconds: float = setting(25.0, "a training whose node is silent for so long is started elsewhere")
     hello_seconds: float = setting(10.0, "how long a WebSocket may wait before it says which run it wants")
     socket_write_seconds: float = setting(10.0, "a WebSocket that takes no data for so long is cut off")
+    socket_linger_seconds: float = setting(60.0, "how long it may then still read to the end what was sent to it")
     socket_backlog: int = setting(1_000, "messages kept in memory for one WebSocket before it reads from PostgreSQL")
     socket_states_kb: int = setting(
         4_096, "kB of a build's messages kept in memory for one WebSocket before the oldest are dropped"

@@ -20,13 +20,20 @@ from ..live.stream import follow
 from ..live.subscription import Place
 from ..parts import Parts, parts
 from .answers import AWAY, DATABASE_AWAY
-from .framing import ignore_what_comes, send_binary, send_text, wait_for_farewell
+from .framing import (
+    TRY_AGAIN,
+    ignore_what_comes,
+    let_the_silent_come_back,
+    send_binary,
+    send_text,
+    wait_for_farewell,
+)
 from .replay import replay
 from .schemas import Hello, parse
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("socket", __name__)
-NORMAL, GOING_AWAY, POLICY, TRY_AGAIN = 1000, 1012, 1008, 1013
+NORMAL, GOING_AWAY, POLICY = 1000, 1012, 1008
 LOOK_AROUND_SECONDS = 5.0
 
 
@@ -34,6 +41,7 @@ LOOK_AROUND_SECONDS = 5.0
 def client_stream(ws: Server) -> None:
     """One game's connection, from its hello to its end."""
     its = parts(current_app)
+    let_the_silent_come_back(ws)
     try:
         hello = _hello(ws, its.config.hello_seconds)
         watched = queries.watched(hello.run_id, _owner(hello, its))
@@ -47,14 +55,14 @@ def client_stream(ws: Server) -> None:
     except DATABASE_AWAY as error:
         log.warning("PostgreSQL is away: %s", str(error).splitlines()[0])
         _refuse(ws, Unavailable(AWAY), TRY_AGAIN)
-    except (ConnectionClosed, OSError):
-        log.debug("A game has left.")
+    except (ConnectionClosed, OSError) as error:
+        log.debug("A game has left: %s", error)
     except Exception:  # Flask would answer with HTTP, in the middle of a WebSocket
         log.exception("A WebSocket failed unexpectedly.")
         _refuse(ws, Unavailable("Something went wrong here; it has been logged. Connect again."), TRY_AGAIN)
     finally:
         db.session.remove()
-        wait_for_farewell(ws, its.config.socket_write_seconds)
+        wait_for_farewell(ws, its.config.socket_write_seconds, lambda: its.hub.draining)
 
 
 @blueprint.errorhandler(RemoteProtocolError)

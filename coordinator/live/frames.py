@@ -1,8 +1,9 @@
-"""Text frames of WebSockets, made once for all sockets of a process: what a server sends is the same for each."""
+"""Frames of WebSockets, made once for all sockets of a process: what a server sends is the same for each."""
 
 import struct
 
 TEXT = 0x81  # a whole text message
+CLOSE = 0x88
 WHITESPACE = b" \t\r\n"
 
 
@@ -14,6 +15,12 @@ def text_frame(payload: bytes) -> bytes:
     if size < 65_536:
         return struct.pack("!BBH", TEXT, 126, size) + payload
     return struct.pack("!BBQ", TEXT, 127, size) + payload
+
+
+def close_frame(code: int, reason: str) -> bytes:
+    """A good-bye; the reason has 123 bytes at most."""
+    payload = struct.pack("!H", code) + reason.encode()
+    return struct.pack("!BB", CLOSE, len(payload)) + payload
 
 
 def looks_like_an_object(payload: bytes, most: int) -> bool:

@@ -4,11 +4,13 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.platform import Platform, wait_until
+from services.proc import pids_with_parent
 from tests.acceptance.viewers import Viewer
 from tests.integration.live import connect, farewell, new_run, watch
 from tests.jobs import metric, phase
@@ -18,6 +20,8 @@ TINY = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)]
 BIG_MODEL = bytes(range(256)) * 40_000
 """10 MB: more than all buffers between the two programs hold."""
 WRITE_SECONDS = 2.0
+STOPPED, MOST_MEMORY = 100, 300_000
+"""Readers that stop, and bytes of the web process for each."""
 
 
 @pytest.fixture
@@ -39,16 +43,65 @@ def slow(platform: Platform, trained: str) -> Iterator[Any]:
     made.shutdown()
 
 
-def test_who_stops_reading_is_cut_off(slow: Any) -> None:
+def test_who_stops_reading_is_let_go_with_1013_and_may_come_back(platform: Platform, slow: Any, trained: str) -> None:
     began = time.monotonic()
-    wait_until(lambda: is_cut_off(slow.sock), 5 * WRITE_SECONDS, "the server to give up")
+    wait_until(lambda: is_let_go(slow.sock), 5 * WRITE_SECONDS, "the server to give up")
     assert time.monotonic() - began > WRITE_SECONDS / 2
+    texts, code = farewell(slow)
+    assert code == 1013
+    again = watch(platform, trained, after=1 + len(texts)).finish()
+    assert (again.binaries, again.close_code) == ([BIG_MODEL], 1000)
 
 
-def is_cut_off(its: socket.socket) -> bool:
-    """Whether the far end has shut the connection, seen without reading: TCP's state is the first byte of its info."""
-    established = 1
-    return its.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != established
+def test_who_stops_reading_a_lively_job_misses_nothing_when_it_comes_back(
+    platform: Platform, stub_node: StubNode
+) -> None:
+    run_id, last = new_run(platform), 6_003
+    slow, quick = connect(platform, platform.token, sockopt=TINY), watch(platform, run_id)
+    slow.send(json.dumps({"run_id": run_id}))
+    stub_node.claim(run_id)
+    stub_node.say(run_id, phase("RUNNING"), *(metric(n) for n in range(6_000)))
+    wait_until(lambda: is_let_go(slow.sock), 60, "the server to give up")
+    texts, code = farewell(slow)
+    assert code == 1013
+    assert [text["seq"] for text in texts] == list(range(1, len(texts) + 1))
+    quick.wait_for(last)
+    again = watch(platform, run_id, after=len(texts))
+    again.wait_for(last - len(texts))
+    assert texts + again.messages == quick.messages
+
+
+def test_stopped_readers_cost_a_bound_of_memory_and_delay_nobody(platform: Platform, stub_node: StubNode) -> None:
+    run_id, last = new_run(platform), 2_503
+    (worker,) = pids_with_parent(platform.process("web").pid or 0)
+    Path(f"/proc/{worker}/clear_refs").write_text("5")  # forget the peak so far
+    before = peak(worker)
+    stopped = [connect(platform, platform.token, sockopt=TINY) for _ in range(STOPPED)]
+    for one in stopped:
+        one.send(json.dumps({"run_id": run_id}))
+    quick = watch(platform, run_id)
+    stub_node.claim(run_id)
+    stub_node.say(run_id, phase("RUNNING"), *(metric(n) for n in range(2_500)))
+    quick.wait_for(last)
+    wait_until(lambda: all(is_let_go(one.sock) for one in stopped), 60, "the server to give up on all")
+    assert (peak(worker) - before) / STOPPED < MOST_MEMORY
+    for one in stopped:
+        one.shutdown()
+
+
+def is_let_go(its: socket.socket) -> bool:
+    """Whether the far end has said its last word, seen without reading: its side of the connection is closing."""
+    near, far = its.getsockname()[1], its.getpeername()[1]
+    states = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ends = f":{far:04X}", f":{near:04X}"
+    (state,) = [state for _, ours, theirs, state, *_ in states if (ours[8:], theirs[8:]) == ends] or ["closed"]
+    return state != "01"
+
+
+def peak(pid: int) -> int:
+    """The most resident bytes that a process has had."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 def test_while_one_does_not_read_the_others_are_served_at_once(
@@ -61,7 +114,7 @@ def test_while_one_does_not_read_the_others_are_served_at_once(
     for place in range(3, 13):
         stub_node.say(run_id, metric(place * 100))
         viewer.wait_for(place)
-    assert not is_cut_off(slow.sock), "the others were served after the slow one, not beside it"
+    assert not is_let_go(slow.sock), "the others were served after the slow one, not beside it"
     stub_node.succeed(run_id)
     assert viewer.finish().close_code == 1000
     assert watch(platform, trained).finish().binaries == [BIG_MODEL]

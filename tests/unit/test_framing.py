@@ -1,10 +1,16 @@
 """Whole writes over real sockets with tiny buffers, under gevent as in the web processes."""
 
+import struct
+
 import gevent
+import gevent.selectors
 import pytest
 from gevent import socket
+from gevent.event import Event
+from simple_websocket import Server
 
-from coordinator.api.framing import WholeWrites, WholeWritesMiddleware
+from coordinator.api.framing import let_the_silent_come_back
+from coordinator.api.whole_writes import TOO_SLOW, TooSlow, WholeWrites, WholeWritesMiddleware
 
 BIG = bytes(range(256)) * 4_000
 
@@ -56,21 +62,30 @@ def test_messages_of_several_writers_do_not_mix(line: Line) -> None:
     assert sorted(read[at : at + 100_000] for at in range(0, len(read), 100_000)) == messages
 
 
-def test_a_client_that_stops_reading_in_the_middle_is_cut_off() -> None:
+def test_a_client_that_stops_reading_in_the_middle_of_what_is_too_big_is_cut_off() -> None:
     line = Line(seconds=0.1)
-    with pytest.raises(TimeoutError), gevent.Timeout(10):
-        line.writer.send(BIG)
-    assert BIG.startswith(line.read_all())
-    with pytest.raises(OSError, match="Broken pipe"):
+    with pytest.raises(TooSlow), gevent.Timeout(10):
+        line.writer.send(4 * BIG)
+    assert (4 * BIG).startswith(line.read_all())
+    with pytest.raises(TooSlow):
         line.writer.send(b"more")
 
 
-def test_a_client_whose_buffer_is_full_to_the_last_byte_is_cut_off_too() -> None:
+def test_a_client_that_stops_reading_finds_all_that_was_begun_and_1013_behind_it() -> None:
+    line = Line(seconds=0.1)
+    with pytest.raises(TooSlow), gevent.Timeout(10):
+        line.writer.send(BIG[:60_000])
+    with pytest.raises(TooSlow):
+        line.writer.send(b"more")
+    assert line.read_all() == BIG[:60_000] + TOO_SLOW
+
+
+def test_a_client_whose_buffer_is_full_to_the_last_byte_finds_them_too() -> None:
     line = Line(seconds=0.1)
     filled = line.fill()
-    with pytest.raises(TimeoutError), gevent.Timeout(10):
+    with pytest.raises(TooSlow), gevent.Timeout(10):
         line.writer.send(b"one more")
-    assert line.read_all() == b"\0" * filled
+    assert line.read_all() == b"\0" * filled + b"one more" + TOO_SLOW
 
 
 def test_who_needs_longer_than_the_limit_but_reads_all_the_time_is_served() -> None:
@@ -140,7 +155,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def environ_after(environ: dict[str, object]) -> dict[str, object]:
-    WholeWritesMiddleware(lambda environ, _: environ, 5.0)(environ, None)
+    WholeWritesMiddleware(lambda environ, _: environ, 5.0, 60.0)(environ, None)
     return environ
 
 
@@ -152,7 +167,38 @@ def test_a_websocket_is_not_compressed_and_writes_whole() -> None:
     assert isinstance(environ["gunicorn.socket"], WholeWrites)
     assert "HTTP_SEC_WEBSOCKET_EXTENSIONS" not in environ
     assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
 
 
 def test_other_requests_are_left_alone(line: Line) -> None:
     assert environ_after({"gunicorn.socket": line.near})["gunicorn.socket"] is line.near
+
+
+HANDSHAKE = {
+    "HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade", "HTTP_SEC_WEBSOCKET_VERSION": "13",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==", "HTTP_HOST": "localhost",
+}  # fmt: skip
+
+
+class Greenlet:
+    """What simple-websocket reads with, as in the web processes; here without patching all of Python."""
+
+    name = ""
+
+    def __init__(self, target: object) -> None:
+        self._target = target
+
+    def start(self) -> None:
+        gevent.spawn(self._target)
+
+
+def test_who_answers_no_ping_is_told_to_come_back(line: Line) -> None:
+    environ = HANDSHAKE | {"werkzeug.socket": line.writer}
+    selector = gevent.selectors.GeventSelector
+    ws = Server(environ, ping_interval=0.1, thread_class=Greenlet, event_class=Event, selector_class=selector)
+    let_the_silent_come_back(ws)
+    with gevent.Timeout(10):
+        *_, ping_and_close = line.read_all().partition(b"\r\n\r\n")
+    assert ping_and_close[:2] == b"\x89\x00"
+    assert struct.unpack("!xxH", ping_and_close[2:6]) == (1013,)
+    assert not ws.connected
