@@ -1,12 +1,15 @@
 """The coordinator's commands, under `flask --app wsgi`."""
 
 import signal
+from collections.abc import Callable
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from . import broker, tokens
+from . import nodes as training_nodes
+from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps
 from .recorder import Recorder, run_beside
@@ -35,6 +38,29 @@ def create_token(user: str) -> None:
 def enroll_node(name: str) -> None:
     """Print a new token of the training node NAME: the NODE_TOKEN of that machine."""
     click.echo(tokens.create_for_node(name))
+
+
+@nodes.command("drain")
+@click.argument("name")
+@click.option("--hand-over", "how", flag_value="hand-over", default=True, help="Save, for other nodes to go on. Usual.")
+@click.option("--finish", "how", flag_value="finish", help="Train to the end.")
+def drain_node(name: str, how: str) -> None:
+    """Let the training node NAME take nothing new, end its trainings, and then itself."""
+    _told(lambda: training_nodes.drain(name, how))
+
+
+@nodes.command("release")
+@click.argument("name")
+def release_node(name: str) -> None:
+    """Give the training node NAME work again, which it was kept from until it passes its self-check."""
+    _told(lambda: training_nodes.release(name))
+
+
+def _told(command: Callable[[], None]) -> None:
+    try:
+        command()
+    except CoordinatorError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command("create-bucket")

@@ -41,7 +41,9 @@ class Config:
     build_max_unpacked_mb: int = setting(51_200, "most that a build may unpack to, in MB")
     build_max_files: int = setting(200_000, "most files of a build")
     max_body_bytes: int = setting(65_536, "largest body of a request, in bytes")
-    max_attempts: int = setting(3, "how often a job is started before a lost node makes it FAILED")
+    max_attempts: int = setting(
+        3, "how often a job may fail by its node's fault, for want of memory or by standing still, until it is FAILED"
+    )
     lease_seconds: float = setting(25.0, "a training whose node is silent for so long is started elsewhere")
     hello_seconds: float = setting(10.0, "how long a WebSocket may wait before it says which run it wants")
     socket_write_seconds: float = setting(10.0, "a WebSocket that takes no data for so long is cut off")

@@ -15,7 +15,7 @@ from wire.codec import encode
 from wire.jobs import Has
 from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import idempotency, ledger, messages, placement, queries
+from . import idempotency, ledger, messages, nodes, placement, queries
 from .errors import Conflict, NotFound
 from .extensions import db
 from .ledger import Told
@@ -188,13 +188,16 @@ def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_second
 
 
 def _check_fit(node_id: UUID, job: Job) -> None:
-    """Raises Conflict where the node has not (any more) what the job asks for: then another is to be sent the task."""
+    """Raises Conflict where the node is to get no work, or has not (any more) what the job asks for: then another is to
+    be sent the task."""
     node = db.session.get(Node, node_id)
-    lacking = placement.lacks(Has.from_wire(node.has), job.requires) if node else None
-    if lacking:
+    why = nodes.refuses(node) if node else None
+    if node and (lacking := placement.lacks(Has.from_wire(node.has), job.requires)):
+        why = f"it has not {lacking}."
+    if why:
         ledger.send_again(TASK_TRAIN, job.run_id, job.attempt, after=PAUSE_AFTER_MISFIT)
         db.session.commit()
-        raise Conflict(f"Run {job.run_id} is not for this node: it has not {lacking}.")
+        raise Conflict(f"Run {job.run_id} is not for this node: {why[0].lower()}{why[1:]}")
 
 
 def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str:
@@ -212,13 +215,6 @@ def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str
     if held is None:
         return "not yours"
     return "cancel" if held.cancel_requested_at else "go on"
-
-
-def seen(node_id: UUID, slots: int, has: Has) -> None:
-    """The node is there, with so many slots, and with all this."""
-    values = {"last_seen_at": func.now(), "slots": slots, "has": has.to_wire()}
-    db.session.execute(update(Node).where(Node.id == node_id).values(values))
-    db.session.commit()
 
 
 def held_by(node_id: UUID, run_id: UUID, number: int) -> bool:

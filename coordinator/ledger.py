@@ -112,10 +112,11 @@ def next_attempt(job: Job, what: Change) -> Told | None:
     return change(job, what)
 
 
-def end_attempt(attempt: Attempt, cause: str) -> None:
-    """The attempt is over: its node gets no lease any more."""
+def end_attempt(attempt: Attempt, kind: str, cause: str, is_fault: bool = False) -> None:
+    """The attempt is over: its node gets no lease any more. `is_fault`: the node is to blame."""
     if attempt.ended_at is None:
         attempt.ended_at, attempt.cause, attempt.lease_until = func.now(), cause, None
+        attempt.kind, attempt.is_fault = kind, is_fault
 
 
 def finish_if_complete(job: Job, attempt: Attempt) -> bool:

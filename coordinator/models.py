@@ -228,7 +228,9 @@ class Attempt(Base):
     cause: Mapped[str | None] = mapped_column(Text)
     """Why it ended, in one sentence."""
     kind: Mapped[str | None] = mapped_column(Text)
-    """How it ended, in one word: succeeded, cancelled, lost, or one of wire.facts.CAUSES. It decides what follows."""
+    """How it ended, in one word: succeeded, cancelled, or one of wire.facts.CAUSES. It decides what follows."""
+    is_fault: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    """Whether its node is to blame for that."""
     task_sent_at: Mapped[datetime | None] = _moment()
     """When the message was sent by which a node came to claim it."""
     resend: Mapped[list[str] | None] = mapped_column(JSONB)

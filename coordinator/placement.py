@@ -19,6 +19,13 @@ class Present:
     name: str
     has: Has
     trainings: int = 0
+    refused: str | None = None
+    """Why it is given no work, in a sentence."""
+
+    @property
+    def closed(self) -> str | None:
+        """Why it takes no new training, were there ever so many free slots; None: it does."""
+        return self.refused or self.has.full
 
     @property
     def is_busy(self) -> bool:
@@ -46,9 +53,9 @@ def why_it_waits(nodes: list[Present], requires: Requires) -> str | None:
     fitting = [node for node in nodes if lacks(node.has, requires) is None]
     if not fitting:
         return _nobody_has(nodes, requires)
-    willing = [node for node in fitting if node.has.full is None]
+    willing = [node for node in fitting if node.closed is None]
     if not willing:
-        return f"No node that fits takes new trainings. {fitting[0].name}: {fitting[0].has.full}"
+        return f"No node that fits takes new trainings. {fitting[0].name}: {fitting[0].closed}"
     return BUSY if all(node.is_busy for node in willing) else None
 
 

@@ -12,6 +12,7 @@ from .errors import Conflict, NotFound
 from .extensions import db
 from .lifecycle import JobState
 from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node
+from .retries import Ended
 
 MOST_THREADS = 1_024
 NEWEST = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
@@ -129,6 +130,18 @@ def attempts_of(run_id: UUID) -> list[tuple[Attempt, str]]:
     """Every attempt with the name of its node, oldest first."""
     wanted = select(Attempt, Node.name).join(Node).where(Attempt.run_id == run_id).order_by(Attempt.number)
     return [(attempt, node) for attempt, node in db.session.execute(wanted)]
+
+
+def ended(job: Job) -> list[Ended]:
+    """How the attempts of its newest request have ended, oldest first."""
+    its_own = exists().where(
+        Artifact.run_id == Attempt.run_id, Artifact.attempt == Attempt.number, Artifact.kind == "checkpoint",
+        Artifact.step > Attempt.start_step,
+    )  # fmt: skip
+    wanted = select(Attempt.kind, its_own).where(
+        Attempt.run_id == job.run_id, Attempt.number >= job.first_attempt, Attempt.kind.is_not(None)
+    )
+    return [Ended(kind or "", progress) for kind, progress in db.session.execute(wanted.order_by(Attempt.number))]
 
 
 def newest_bundle(run_id: UUID) -> dict[str, Any] | None:

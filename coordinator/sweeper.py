@@ -81,7 +81,7 @@ class Sweeper:
         db.session.commit()
         for run_id, number in lost:
             log.warning("Attempt %s of run %s is lost: its node is silent.", number, run_id)
-            cause = f"Its node was silent for {self._lease.total_seconds():.0f} s."
+            cause = f"Its node {{node}} was silent for {self._lease.total_seconds():.0f} s."
             deliver(AttemptLost(run_id, number, cause, only_if_silent=True))
 
     def resend(self) -> None:

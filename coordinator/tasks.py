@@ -27,7 +27,7 @@ from .storage import Storage
 from .verification import verify
 
 log = logging.getLogger(__name__)
-LOST = "Its worker process died on the node."
+LOST = "Its worker process died on node {node}."
 S3_PAUSE_SECONDS = 10
 OPTIONS: dict[str, Any] = {
     "acks_late": True, "reject_on_worker_lost": True, "acks_on_failure_or_timeout": False,
@@ -99,7 +99,7 @@ def _lost(task_id: str) -> None:
         record.reject("lost", "The task's id is not one of ours.", task_id)
         db.session.commit()
         return
-    deliver(AttemptLost(run_id, attempt, LOST))
+    deliver(AttemptLost(run_id, attempt, LOST, is_fault=True))
 
 
 def _patiently(app: Flask, work: Callable[[], None]) -> None:

@@ -1,20 +1,17 @@
 """The jobs that wait for a node, and the nodes that are there: who is told from where to take, and why who waits."""
 
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import func, select, update
 
 from wire.jobs import Has
 
-from . import placement
+from . import nodes, placement
 from .extensions import db
 from .lifecycle import JobState
 from .models import Attempt, Job, Node
 
 MOST_QUEUES = 64
-AWAY_AFTER = timedelta(seconds=15)
-"""A node says hello every five seconds; one that was not heard for so long counts as away."""
 
 
 def queues_for(has: Has) -> list[str]:
@@ -24,9 +21,9 @@ def queues_for(has: Has) -> list[str]:
 
 def explain() -> None:
     """Says of each job that waits why no node takes it, and nothing where one will."""
-    nodes = _nodes()
+    present = _present()
     for queue, requires in _waiting():
-        why = placement.why_it_waits(nodes, requires)
+        why = placement.why_it_waits(present, requires)
         db.session.execute(
             update(Job)
             .where(Job.state == JobState.SUBMITTED, Job.queue == queue, Job.waiting_for.is_distinct_from(why))
@@ -35,11 +32,14 @@ def explain() -> None:
     db.session.commit()
 
 
-def _nodes() -> list[placement.Present]:
+def _present() -> list[placement.Present]:
     """Those that are there, each with the number of its trainings."""
     open_ones = select(func.count()).where(Attempt.node_id == Node.id, Attempt.ended_at.is_(None)).scalar_subquery()
-    rows = select(Node, open_ones).where(Node.last_seen_at > func.now() - AWAY_AFTER).order_by(Node.name)
-    return [placement.Present(node.name, Has.from_wire(node.has), count) for node, count in db.session.execute(rows)]
+    rows = select(Node, open_ones).where(Node.last_seen_at > func.now() - nodes.AWAY_AFTER).order_by(Node.name)
+    return [
+        placement.Present(node.name, Has.from_wire(node.has), count, nodes.refuses(node))
+        for node, count in db.session.execute(rows)
+    ]
 
 
 def _waiting(most: int | None = None) -> list[tuple[str, dict[str, Any]]]:

@@ -13,9 +13,9 @@ from .codec import encode
 
 PHASES = ("STARTING", "RUNNING")
 OUTCOMES = ("succeeded", "failed", "stopped", "interrupted")
-CAUSES = ("user", "memory", "node", "stalled", "time_limit", "storage", "drained")
+CAUSES = ("user", "memory", "node", "stalled", "time_limit", "storage", "drained", "lost")
 """Why an attempt that did not succeed ended: the user's configuration or environment; want of memory; the node's fault;
-no step for too long; the job's time limit; files that could not be stored; the node was told to stop."""
+no step for too long; the job's time limit; files that could not be stored; the node was told to stop; it was killed."""
 MAX_STATISTICS = 256
 MAX_ERROR_CHARACTERS = 2_000
 MAX_LOG_CHARACTERS = 16_000

@@ -9,12 +9,12 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, jobs, queries, recordings, waiting
+from .. import builds, jobs, nodes, queries, recordings, waiting
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
 from . import auth, views
-from .schemas import CheckBody, ClaimBody, NodeBody, UploadBody, body
+from .schemas import CheckBody, ClaimBody, NodeBody, SelfCheckBody, UploadBody, body
 
 blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
 
@@ -22,11 +22,12 @@ blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
 @blueprint.post("/hello")
 def hello() -> ResponseReturnValue:
     """A node is there; it says so when it starts and every few seconds, and is told from where to take trainings."""
-    node, its = auth.node_id(), body(NodeBody)
+    node_id, its = auth.node_id(), body(NodeBody)
     has = its.inventory()
-    jobs.seen(node, its.slots, has)
-    queues = waiting.queues_for(has)
-    return jsonify(lease_seconds=parts(current_app).config.lease_seconds, queues=queues)
+    node = nodes.seen(node_id, its.slots, has, its.life, its.drain)
+    queues = [] if nodes.refuses(node) else waiting.queues_for(has)
+    return jsonify(lease_seconds=parts(current_app).config.lease_seconds, queues=queues, drain=node.drain,
+                   check=node.quarantine is not None)  # fmt: skip
 
 
 @blueprint.post("/check")
@@ -35,6 +36,14 @@ def check() -> ResponseReturnValue:
     key, storage = staging_key("check", 1, str(auth.node_id())), parts(current_app).storage
     return jsonify(time=datetime.now(UTC).isoformat(), version=VERSION, put=storage.upload_link(key),
                    get=storage.download_link(key))  # fmt: skip
+
+
+@blueprint.post("/self-check")
+def self_check() -> ResponseReturnValue:
+    """What a node in quarantine has found when it checked itself."""
+    node, its = auth.node_id(), body(SelfCheckBody)
+    nodes.self_checked(node, its.passed, its.findings)
+    return jsonify(True)
 
 
 @blueprint.post("/claims")

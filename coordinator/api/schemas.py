@@ -1,6 +1,6 @@
 """The bodies that clients send and read. Unknown fields are ignored; numbers are JSON numbers, never text."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 from flask import request
@@ -149,9 +149,18 @@ class NodeBody(Body):
 
     slots: Annotated[int, Field(ge=1, le=1_000)]
     has: Inventory = Inventory()
+    life: Annotated[UUID, Field(strict=False)] | None = None
+    drain: Literal["finish", "hand-over"] | None = None
 
     def inventory(self) -> Has:
         return Has.from_wire(self.has.model_dump(exclude_unset=True) | {"slots": self.slots})
+
+
+class SelfCheckBody(Body):
+    """What a node has found wrong with itself."""
+
+    passed: bool
+    findings: Annotated[list[Annotated[str, Field(max_length=2_000, pattern=WITHOUT_NUL)]], Field(max_length=100)] = []
 
 
 class Hello(Body):

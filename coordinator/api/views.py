@@ -71,6 +71,7 @@ def attempt(row: Attempt, node: str) -> dict[str, Any]:
         "start_step": row.start_step,
         "claimed_at": row.claimed_at.isoformat(),
         "ended_at": row.ended_at.isoformat() if row.ended_at else None,
+        "kind": row.kind,
         "cause": row.cause,
     }
 
@@ -150,4 +151,5 @@ def _environment(env_id: str, version: str | None, manifest: dict[str, Any]) -> 
 def node(row: Node) -> dict[str, Any]:
     """A training node as an operator sees it."""
     return {"name": row.name, "slots": row.slots, "has": row.has,
-            "last_seen_at": row.last_seen_at.isoformat() if row.last_seen_at else None}  # fmt: skip
+            "last_seen_at": row.last_seen_at.isoformat() if row.last_seen_at else None,
+            "drain": row.drain, "quarantine": row.quarantine}  # fmt: skip

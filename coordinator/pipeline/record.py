@@ -5,7 +5,7 @@ from sqlalchemy import func, insert, select
 from wire.facts import Outcome
 from wire.names import TASK_FINISH
 
-from .. import ledger
+from .. import ledger, nodes, queries, retries
 from ..extensions import db
 from ..lifecycle import Change
 from ..models import Attempt, Job, RejectedMessage
@@ -14,6 +14,13 @@ from .batch import record_facts
 from .reports import AttemptComplete, AttemptLost, FactsReported, OutcomeReported
 
 CANCELLED = "It was cancelled."
+NODE = "{node}"
+"""Where the name of an attempt's node stands in a cause."""
+_CAUSES = {
+    retries.CANCELLED: CANCELLED,
+    retries.DRAINED: f"Its node {NODE} was told to stop.",
+    retries.LOST: f"Its node {NODE} was restarted during the training.",
+}
 
 
 def facts(report: FactsReported) -> None:
@@ -48,10 +55,14 @@ def ending(max_attempts: int, report: AttemptComplete) -> None:
     if found and found[1].outcome and found[1].ended_at is None:
         job, attempt = found
         said = Outcome.from_wire(attempt.outcome)
-        ledger.end_attempt(attempt, said.error or f"It {said.status}.")
+        kind = retries.kind_of(said, is_cancelled=job.cancel_requested_at is not None)
+        cause = _CAUSES.get(kind, said.error or f"It {said.status}.")
+        _end(attempt, kind, cause, is_fault=kind == retries.NODE)
         if job.attempt == attempt.number:
-            _conclude(job, said, max_attempts, report)
-            reruns.conclude(job)
+            job.log_tail = said.log_tail or None
+            if said.status in ("succeeded", "stopped"):
+                job.steps_trained, job.mean_reward = said.steps, said.mean_reward
+            _conclude(job, attempt, said.error, max_attempts, report)
     ledger.done(TASK_FINISH, report.run_id, report.attempt)
     db.session.commit()
 
@@ -61,10 +72,10 @@ def loss(max_attempts: int, report: AttemptLost) -> None:
     found = ledger.lock_attempt(report.run_id, report.attempt)
     if found and found[1].ended_at is None and found[1].outcome is None and _is_lost(report):
         job, attempt = found
-        ledger.end_attempt(attempt, report.cause)
+        is_fault = report.is_fault and nodes.is_at_work(attempt.node_id)
+        _end(attempt, retries.LOST, report.cause, is_fault)
         if job.attempt == attempt.number:
-            _again(job, report.cause, max_attempts, report)
-            reruns.conclude(job)
+            _conclude(job, attempt, None, max_attempts, report)
     db.session.commit()
 
 
@@ -81,24 +92,24 @@ def _is_lost(report: AttemptLost) -> bool:
     return not (report.only_if_silent and is_held)
 
 
-def _conclude(job: Job, said: Outcome, max_attempts: int, report: AttemptComplete) -> None:
-    job.log_tail = said.log_tail or None
-    if said.status in ("succeeded", "stopped"):
-        job.steps_trained, job.mean_reward = said.steps, said.mean_reward
-    if said.status in ("interrupted", "stopped"):
-        _again(job, said.error or "Its node stopped it.", max_attempts, report)
-        return
-    change = Change.SUCCEEDED if said.status == "succeeded" else Change.FAILED
-    if told := ledger.change(job, change, said.error):
-        report.told.append(told)
+def _end(attempt: Attempt, kind: str, cause: str, is_fault: bool) -> None:
+    ledger.end_attempt(attempt, kind, cause.replace(NODE, nodes.name_of(attempt.node_id)), is_fault)
+    if is_fault:
+        nodes.blame(attempt.node_id)
 
 
-def _again(job: Job, cause: str, max_attempts: int, report: AttemptComplete | AttemptLost) -> None:
-    if job.cancel_requested_at:
+def _conclude(
+    job: Job, attempt: Attempt, error: str | None, max_attempts: int, report: AttemptComplete | AttemptLost
+) -> None:
+    """What becomes of the job whose current attempt has ended."""
+    if attempt.kind == retries.SUCCEEDED:
+        told = ledger.change(job, Change.SUCCEEDED, error)
+    elif job.cancel_requested_at and retries.RULES.get(attempt.kind or "") != retries.NEVER:
         told = ledger.change(job, Change.CANCELLED, CANCELLED)
-    elif job.attempt - job.first_attempt + 1 >= max_attempts:
-        told = ledger.change(job, Change.FAILED, f"It was started {max_attempts} times and lost each time: {cause}")
+    elif why := retries.why_not_again(queries.ended(job), attempt.cause or "", max_attempts):
+        told = ledger.change(job, Change.FAILED, why)
     else:
         told = ledger.next_attempt(job, Change.REQUEUED)
     if told:
         report.told.append(told)
+    reruns.conclude(job)

@@ -49,12 +49,14 @@ class AttemptComplete(Report):
 
 @dataclass(slots=True)
 class AttemptLost(Report):
-    """An attempt's node is gone, or its worker process died; `cause` is a sentence.
+    """An attempt's node is gone, or its worker process died; `cause` is a sentence, with {node} for the node's name.
 
-    With `only_if_silent` the attempt is left alone when a heartbeat has come in since somebody looked.
+    With `only_if_silent` the attempt is left alone when a heartbeat has come in since somebody looked. `is_fault`: a
+    node that is there and was not told to stop is to blame.
     """
 
     run_id: UUID
     attempt: int
     cause: str
     only_if_silent: bool = False
+    is_fault: bool = False

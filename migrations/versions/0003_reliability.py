@@ -19,6 +19,7 @@ COLUMNS = {
     'jobs': [sa.Column('time_limit', sa.BigInteger(), nullable=True)],
     'attempts': [
         sa.Column('kind', sa.Text(), nullable=True),
+        sa.Column('is_fault', sa.Boolean(), server_default=sa.text('false'), nullable=False),
         sa.Column('task_sent_at', sa.DateTime(timezone=True), nullable=True),
         sa.Column('resend', postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.Column('resends', sa.BigInteger(), server_default='0', nullable=False),

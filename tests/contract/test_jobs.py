@@ -207,6 +207,6 @@ def test_a_job_shows_its_attempts_and_why_they_ended(client: Client, owner: Head
     played.lose(run_id, cause="Its node was silent for 25 s.")
     played.claim(run_id, 2)
     attempts = client.get(f"{URL}/{run_id}", headers=owner).json["attempts"]
-    assert [(it["attempt"], it["node"], it["cause"]) for it in attempts] == [
-        (1, "node", "Its node was silent for 25 s."), (2, "node", None),
+    assert [(it["attempt"], it["node"], it["kind"], it["cause"]) for it in attempts] == [
+        (1, "node", "lost", "Its node was silent for 25 s."), (2, "node", None, None),
     ]  # fmt: skip

@@ -123,15 +123,14 @@ def test_retries_are_counted_anew_for_a_resumed_run(
     client: Client, owner: Headers, trained: str, played: PlayedNode
 ) -> None:
     resume(client, owner, trained)
-    for attempt in (2, 3):
+    for attempt in (2, 3, 4):
+        assert client.get(f"{URL}/{trained}", headers=owner).json["job_status"] == "SUBMITTED"
         played.claim(trained, attempt)
-        played.lose(trained, attempt)
-    assert client.get(f"{URL}/{trained}", headers=owner).json["job_status"] == "SUBMITTED"
-    played.claim(trained, 4)
-    played.lose(trained, 4)
+        played.hand_in(trained, attempt=attempt, status="failed", cause="stalled", error="It stood still.")
+        played.finish(trained, attempt)
     shown = client.get(f"{URL}/{trained}", headers=owner).json
     assert (shown["job_status"], shown["error"]) == (
-        "FAILED", "It was started 3 times and lost each time: Its node was silent.",
+        "FAILED", "It was started 3 times; the last time: It stood still.",
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ FOR_USERS = [
 ]  # fmt: skip
 FOR_NODES = [
     ("POST", "/api/v1/node/hello"), ("POST", "/api/v1/node/claims"),
-    ("POST", f"/api/v1/node/attempts/{RUN}/1/heartbeat"),
+    ("POST", "/api/v1/node/self-check"), ("POST", f"/api/v1/node/attempts/{RUN}/1/heartbeat"),
     ("POST", f"/api/v1/node/attempts/{RUN}/1/uploads"), ("GET", f"{URL}/{RUN}/checkpoint"),
 ]  # fmt: skip
 WRONG = ["", "Bearer", "Bearer ", "Bearer wrong", "Basic b3duZXI6cA==", "wrong", "Bearer tj_" + "a" * 43,

@@ -245,7 +245,7 @@ class TestTasks:
         for _ in range(2):
             call(TASK_LOST, task_id(claimed, 1), claimed, 1)
         assert (job(app, claimed)[:2], outbox(app)) == (("SUBMITTED", 2), [(TASK_TRAIN, 2)])
-        assert rows(app, "SELECT cause FROM attempts") == ["Its worker process died on the node."]
+        assert rows(app, "SELECT cause FROM attempts") == ["Its worker process died on node node."]
 
     def test_a_strangers_task_that_died_is_set_aside(self, app: Flask, call: Any) -> None:
         call(TASK_LOST, "nonsense", "nonsense", 1)

@@ -13,6 +13,7 @@ from coordinator.errors import Unavailable
 from coordinator.ledger import Told
 from coordinator.parts import parts
 from coordinator.pipeline.receiver import deliver
+from coordinator.retries import LOST_IN_A_ROW
 from coordinator.sweeper import Sweeper
 from services.ports import free_ports
 from tests.conftest import running
@@ -67,7 +68,7 @@ def test_a_silent_attempt_is_followed_by_the_next(app: Flask, silent: str, told:
     the_web_is_there_for(app, "1 hour")
     sweep(app, "end_silent_attempts")
     assert (job(app, silent)[:2], outbox(app)) == (("SUBMITTED", 2), [(TASK_TRAIN, 2)])
-    assert rows(app, "SELECT cause FROM attempts") == ["Its node was silent for 25 s."]
+    assert rows(app, "SELECT cause FROM attempts") == ["Its node node was silent for 25 s."]
     assert told[-1].seq == 3
 
 
@@ -133,14 +134,18 @@ def test_a_silent_attempt_of_a_cancelled_run_ends_it(app: Flask, client: Client,
     assert (job(app, silent), outbox(app)) == (("CANCELLED", 1, "It was cancelled."), [])
 
 
-def test_a_run_that_is_lost_again_and_again_fails(app: Flask, run_id: str, played: PlayedNode) -> None:
+def test_a_run_that_is_lost_again_and_again_without_a_checkpoint_fails(
+    app: Flask, run_id: str, played: PlayedNode
+) -> None:
     the_web_is_there_for(app, "1 hour")
-    for attempt in (1, 2, 3):
+    for attempt in range(1, LOST_IN_A_ROW + 1):
+        assert job(app, run_id)[0] == "SUBMITTED"
         played.claim(run_id, attempt)
         its_lease_is_over(app)
         sweep(app, "end_silent_attempts")
     assert job(app, run_id) == (
-        "FAILED", 3, "It was started 3 times and lost each time: Its node was silent for 25 s.",
+        "FAILED", 10, "It was started 10 times and lost 10 times in a row without a new checkpoint; the last time: "
+        "Its node node was silent for 25 s.",
     )  # fmt: skip
     assert outbox(app) == []
 

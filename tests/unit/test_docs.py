@@ -14,7 +14,7 @@ from flask import Flask
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
-from coordinator import messages
+from coordinator import messages, retries
 from coordinator.api import socket, views
 from coordinator.api.auth import Owner
 from coordinator.app import create_app
@@ -48,6 +48,14 @@ def test_the_lifecycle_is_drawn_as_it_is_coded() -> None:
 def test_every_state_is_explained_with_its_name_for_games() -> None:
     rows = re.findall(r"^\| ([A-Z]+) \| .+\.? \| ([A-Z]+) \|$", LIFECYCLE, re.MULTILINE)
     assert dict(rows) == {str(state): state.for_games for state in JobState}
+
+
+def test_what_is_started_again_is_told_as_it_is_coded() -> None:
+    rows = re.findall(r"^\| ([a-z_]+) \| .+ \| (never|once, counted|counted|not counted) \|$", LIFECYCLE, re.MULTILINE)
+    words = {retries.NEVER: "never", retries.Rule(1, True): "once, counted", retries.Rule(None, True): "counted",
+             retries.Rule(None): "not counted"}  # fmt: skip
+    assert rows == [(kind, words[rule]) for kind, rule in retries.RULES.items()]
+    assert f"when {retries.LOST_IN_A_ROW} attempts in a row were lost" in LIFECYCLE
 
 
 def test_every_endpoint_is_in_the_protocol_and_no_other(app: Flask) -> None:

@@ -1,0 +1,95 @@
+"""Commands on training nodes: they say hello, are told to end, and are kept from work that they would spoil."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, func, select, update
+
+from wire.jobs import Has
+
+from .errors import Conflict, NotFound
+from .extensions import db
+from .models import Attempt, Node
+
+FAULTS, WITHIN = 3, timedelta(minutes=10)
+"""After so many different jobs that failed by a node's own fault within so long, it has to check itself."""
+AWAY_AFTER = timedelta(seconds=15)
+"""A node says hello every five seconds; one that was not heard for so long counts as away."""
+LONGEST_CAUSE, LONGEST_FINDINGS = 200, 600
+
+
+def seen(node_id: UUID, slots: int, has: Has, life: UUID | None, drain: str | None) -> Node:
+    """The node is there, with so many slots, and with all this. `drain` is how it ends, where it has been told on its
+    own machine; what it was told from here ends with the life that it was meant for."""
+    goes_on = (Node.life == life) if life else Node.life.is_(None)
+    values = {"last_seen_at": func.now(), "slots": slots, "has": has.to_wire(), "life": life,
+              "drain": func.coalesce(drain, case((goes_on, Node.drain)))}  # fmt: skip
+    db.session.execute(update(Node).where(Node.id == node_id).values(values))
+    db.session.commit()
+    return db.session.get_one(Node, node_id)
+
+
+def refuses(node: Node) -> str | None:
+    """Why it is given no work, in a sentence; None: it is given work."""
+    if node.quarantine:
+        return f"It has to pass its self-check first. {node.quarantine}"
+    return "It is being shut down." if node.drain else None
+
+
+def blame(node_id: UUID) -> None:
+    """One more attempt has failed by the fault of this node, which may be one too many. In the caller's transaction."""
+    node = db.session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+    faults = select(Attempt.run_id, Attempt.cause).where(
+        Attempt.node_id == node_id, Attempt.is_fault, Attempt.ended_at > func.now() - WITHIN
+    )
+    if node.checked_at:
+        faults = faults.where(Attempt.ended_at > node.checked_at)
+    newest = {run_id: cause or "" for run_id, cause in db.session.execute(faults.order_by(Attempt.ended_at))}
+    if len(newest) >= FAULTS and node.quarantine is None:
+        causes = " ".join(cause[:LONGEST_CAUSE] for cause in list(newest.values())[-FAULTS:])
+        node.quarantine = f"{FAULTS} jobs failed there within {WITHIN.seconds // 60} minutes by its own fault: {causes}"
+
+
+def name_of(node_id: UUID) -> str:
+    """Its name, for sentences."""
+    return db.session.get_one(Node, node_id).name
+
+
+def is_at_work(node_id: UUID) -> bool:
+    """Whether it was heard of a moment ago and has not been told to stop."""
+    its = (Node.id == node_id, Node.drain.is_(None), Node.last_seen_at > func.now() - AWAY_AFTER)
+    return db.session.scalar(select(Node.id).where(*its)) is not None
+
+
+def self_checked(node_id: UUID, passed: bool, findings: list[str]) -> None:
+    """What a node in quarantine has found wrong with itself. Where that is nothing, it gets work again."""
+    found = f"It did not pass: {' '.join(findings) or 'it does not say why.'}"[:LONGEST_FINDINGS]
+    values: dict[str, Any] = {"quarantine": None, "checked_at": func.now()} if passed else {"quarantine": found}
+    its = update(Node).where(Node.id == node_id, Node.quarantine.is_not(None))
+    db.session.execute(its.values(values))
+    db.session.commit()
+
+
+def release(name: str) -> None:
+    """Gives a node work again, whatever its self-check says. Raises NotFound."""
+    _named(name)
+    db.session.execute(update(Node).where(Node.name == name).values(quarantine=None, checked_at=func.now()))
+    db.session.commit()
+
+
+def drain(name: str, how: str) -> None:
+    """The node takes nothing new from now on, ends what it has (wire.jobs.DRAINS), and then itself.
+
+    Raises NotFound, and Conflict for one that would not understand.
+    """
+    if _named(name).life is None:
+        raise Conflict(f"The program of node {name} has never run, or is too old to be told. Stop it by SIGTERM.")
+    db.session.execute(update(Node).where(Node.name == name).values(drain=how))
+    db.session.commit()
+
+
+def _named(name: str) -> Node:
+    if node := db.session.scalars(select(Node).where(Node.name == name)).first():
+        return node
+    raise NotFound(f"There is no node {name!r}.")
