@@ -67,10 +67,13 @@ ENGINE_OPTIONS = {
 def _build(app: Flask, config: Config) -> None:
     hub = Hub(config.socket_backlog, config.socket_states_kb * 1024)
 
+    def beat() -> None:
+        with app.app_context():
+            pulses.beat(pulses.WEB, pulses.gap_of(config.lease_seconds))
+
     def newest(run_ids: list[UUID]) -> dict[UUID, int]:
         with app.app_context():
-            pulses.beat("web")
-            return queries.newest_seqs(run_ids) if run_ids else {}
+            return queries.newest_seqs(run_ids)
 
     def newest_logs(run_ids: list[UUID]) -> dict[UUID, tuple[int, int]]:
         with app.app_context():
@@ -82,6 +85,6 @@ def _build(app: Flask, config: Config) -> None:
         storage=Storage(config),
         catalogue=Catalogue(folder if folder.is_absolute() else ROOT / folder, Builds()),
         hub=hub,
-        live=Live(config.broker_url, hub, newest, newest_logs),
+        live=Live(config.broker_url, hub, beat, newest, newest_logs),
         publisher=Publisher(config.broker_url),
     ).install(app)

@@ -7,11 +7,13 @@ from uuid import UUID
 
 from amqp.exceptions import MessageNacked
 from celery import Celery
-from kombu import Exchange, Queue
+from celery.app.amqp import AMQP
+from kombu import Connection, Exchange, Queue
 
 from wire import names
 from wire.settings import SETTINGS
 
+LONGEST_PAUSE_SECONDS = 5
 TRAIN_EXCHANGE = Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True)
 
 
@@ -48,9 +50,23 @@ STATE_EXCHANGE = Exchange(names.STATE_EXCHANGE, type="topic", durable=True)
 FANOUT_EXCHANGE = Exchange(names.FANOUT_EXCHANGE, type="fanout", durable=True)
 
 
+class Returning(Connection):
+    """A connection that is back within seconds after an outage: kombu's own pauses between two tries grow to 30 s."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Any:
+        pauses = {"interval_start": 1, "interval_step": 1, "interval_max": LONGEST_PAUSE_SECONDS}
+        return super().ensure_connection(*args, **pauses | options)
+
+
+class Amqp(AMQP):
+    """What the Celery app makes its connections with."""
+
+    Connection = Returning
+
+
 def make_celery(broker_url: str, role: str) -> Celery:
     """The Celery app of a coordinator's process; `role` names its connections in RabbitMQ's management."""
-    celery = Celery("train_jobs", broker=broker_url, backend="disabled://")
+    celery = Celery("train_jobs", broker=broker_url, backend="disabled://", amqp=Amqp)
     celery.conf.update(SETTINGS)
     transport = dict(SETTINGS["broker_transport_options"])
     transport["client_properties"] = {"connection_name": f"{role}@{socket.gethostname()}:{os.getpid()}"}

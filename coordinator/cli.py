@@ -12,6 +12,7 @@ from . import nodes as training_nodes
 from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps
+from .probe import Probe
 from .recorder import Recorder, run_beside
 from .relay import Relay
 from .sweeper import Sweeper
@@ -78,7 +79,7 @@ def recorder() -> None:
     celery = broker.make_celery(its.config.broker_url, "recorder")
     steps.connect(its.storage, its.publisher, its.config)
     consumer = Recorder(app, celery)
-    sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds)
+    sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds, Probe(celery))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(consumer, "should_stop", True))
-    run_beside(consumer, Relay(app, celery).run, sweeper.run)
+    run_beside(consumer, Relay(app, celery).run, *sweeper.loops())

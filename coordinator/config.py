@@ -44,7 +44,7 @@ class Config:
     max_attempts: int = setting(
         3, "how often a job may fail by its node's fault, for want of memory or by standing still, until it is FAILED"
     )
-    lease_seconds: float = setting(25.0, "a training whose node is silent for so long is started elsewhere")
+    lease_seconds: float = setting(20.0, "a training whose node is silent for so long is started elsewhere")
     hello_seconds: float = setting(10.0, "how long a WebSocket may wait before it says which run it wants")
     socket_write_seconds: float = setting(10.0, "a WebSocket that takes no data for so long is cut off")
     socket_linger_seconds: float = setting(60.0, "how long it may then still read to the end what was sent to it")
@@ -55,7 +55,7 @@ class Config:
     checkpoints_kept: int = setting(5, "newest checkpoints kept of a job, beside the last one of each attempt")
     max_file_mb: int = setting(2_048, "largest file that a training may hand in, in MB; at most 5000")
     recording_max_mb: int = setting(50, "MB of a job's episodes that are recorded at most")
-    sweep_seconds: float = setting(5.0, "how often the recorder looks for what is stuck")
+    sweep_seconds: float = setting(3.0, "how often the recorder looks for what is stuck")
     flower_port: int = setting(5555, "port of Flower")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))
 

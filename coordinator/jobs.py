@@ -179,9 +179,8 @@ def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_second
     lease = func.now() + timedelta(seconds=lease_seconds)
     start = queries.start_step(job, number)
     attempt = Attempt(run_id=run_id, number=number, node_id=node_id, claim=claim_id, lease_until=lease,
-                      start_step=start)  # fmt: skip
+                      start_step=start, task_sent_at=ledger.done(TASK_TRAIN, run_id, number))  # fmt: skip
     db.session.add(attempt)
-    ledger.done(TASK_TRAIN, run_id, number)
     told = ledger.change(job, Change.CLAIMED)
     db.session.commit()
     return job, told

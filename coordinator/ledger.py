@@ -5,7 +5,7 @@ Locking the job's row is what makes `seq` gapless: whoever numbers an event hold
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,8 @@ OUTBOX_CHANNEL = "outbox"
 """PostgreSQL's NOTIFY channel that wakes the relay."""
 RESEND_AFTER = timedelta(seconds=30)
 """A task that was sent so long ago and is not done may have been lost."""
+RESEND_TRAINING_AFTER = timedelta(seconds=15)
+"""The same for trainings, which are looked for in their queue before they are sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,16 @@ def queue(task: str, job: Job, attempt: int) -> None:
     db.session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
 
 
-def done(task: str, run_id: UUID, attempt: int) -> None:
-    """What the outbox asked for has been done."""
-    db.session.execute(delete(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt))
+def done(task: str, run_id: UUID, attempt: int) -> datetime | None:
+    """What the outbox asked for has been done. Returns since when it has asked for it."""
+    its = (Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt)
+    return db.session.scalar(delete(Outbox).where(*its).returning(Outbox.created_at))
 
 
 def send_again(task: str, run_id: UUID, attempt: int, after: timedelta) -> None:
-    """What was sent has come to nobody who could do it: the sweeper sends it once more, in a while."""
+    """A training that was sent has come to nobody who could do it: the sweeper sends it once more, in a while."""
     row = update(Outbox).where(Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt)
-    db.session.execute(row.values(sent_at=func.now() - RESEND_AFTER + after))
+    db.session.execute(row.values(sent_at=func.now() - RESEND_TRAINING_AFTER + after))
 
 
 def next_attempt(job: Job, what: Change) -> Told | None:

@@ -232,7 +232,7 @@ class Attempt(Base):
     is_fault: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     """Whether its node is to blame for that."""
     task_sent_at: Mapped[datetime | None] = _moment()
-    """When the message was sent by which a node came to claim it."""
+    """When its task was put into the outbox: the message by which a node came to claim it was sent after that."""
     resend: Mapped[list[str] | None] = mapped_column(JSONB)
     """Names of the files that its node is to upload again, since what came was missing or damaged; None: none."""
     resends: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -13,12 +13,13 @@ from celery import Celery
 from flask import Flask
 from kombu import Connection, Consumer
 from kombu.mixins import ConsumerMixin
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from wire.codec import NotAMessage, decode
 from wire.facts import BadFact, Fact, facts_from_wire
 from wire.names import EVENT_TYPE
 
+from . import pulses
 from .broker import EVENT_QUEUE
 from .extensions import db
 from .pipeline import record
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 PREFETCH = 500
 WINDOW_SECONDS = 0.02
 """How long a batch waits for more after its first message: the price in latency of storing before telling."""
+BEAT_SECONDS = 10.0
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
@@ -59,10 +61,19 @@ class Recorder(ConsumerMixin):
                 self._drain(connection, self._patience())
                 if self._is_full():
                     self._record(connection)
-                if time.monotonic() - beaten > 10:  # also while messages flow
+                if time.monotonic() - beaten > BEAT_SECONDS:  # also while messages flow
                     connection.heartbeat_check()
+                    self._beat()
                     beaten = time.monotonic()
                 yield
+
+    def _beat(self) -> None:
+        """To PostgreSQL: facts are taken."""
+        try:
+            with self._app.app_context():
+                pulses.beat(pulses.RECORDER, pulses.RECORDER_GAP)
+        except SQLAlchemyError as error:
+            log.warning("PostgreSQL is away: %s", str(error).splitlines()[0])
 
     def _drain(self, connection: Connection, timeout: float) -> None:
         try:
@@ -147,7 +158,7 @@ def _set_aside(reason: str, body: Any) -> None:
 def run_beside(recorder: Recorder, *loops: Any) -> None:
     """Runs the loops in threads beside the recorder, and stops them with it."""
     stop = threading.Event()
-    threads = [threading.Thread(target=loop, args=(stop,), daemon=True, name=loop.__qualname__) for loop in loops]
+    threads = [threading.Thread(target=loop, args=(stop,), daemon=True) for loop in loops]
     for thread in threads:
         thread.start()
     try:

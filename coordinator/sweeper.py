@@ -6,22 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from celery import Celery
 from flask import Flask
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select
 
-from wire.names import TASK_TRAIN
-
-from . import artifacts, builds, ledger, pulses, waiting
-from .broker import declare
+from . import artifacts, builds, idempotency, ledger, pulses, resending, waiting
 from .extensions import db
-from .ledger import RESEND_AFTER
 from .lifecycle import ACTIVE, FINAL
-from .models import Artifact, Attempt, DroppedObject, Job, Outbox
+from .models import Artifact, Attempt, DroppedObject, Job
 from .pipeline.receiver import deliver
 from .pipeline.reports import AttemptLost
+from .pulses import RECORDER, RECORDER_GAP, WEB
 from .storage import Storage
 
 log = logging.getLogger(__name__)
@@ -29,28 +28,41 @@ STAGED_GRACE = timedelta(hours=1)
 LOOK_AT_STAGING_SECONDS = 300
 BATCH = 100
 FACTS_GRACE = timedelta(minutes=5)
+Loop = Callable[[threading.Event], None]
 
 
 class Sweeper:
-    """One thread of the recorder."""
+    """Threads of the recorder: what needs PostgreSQL alone must not wait for a broker or an S3 that are away.
+
+    `outcomes_are_in` says whether all outcomes that nodes have handed in by now are recorded.
+    """
 
     def __init__(
-        self, app: Flask, celery: Celery, storage: Storage, lease_seconds: float, every_seconds: float
-    ) -> None:
+        self, app: Flask, celery: Celery, storage: Storage, lease_seconds: float, every_seconds: float,
+        outcomes_are_in: Callable[[], bool] = lambda: True,
+    ) -> None:  # fmt: skip
         self._app, self._celery, self._storage = app, celery, storage
-        self._lease = timedelta(seconds=lease_seconds)
+        self._lease, self._gap = timedelta(seconds=lease_seconds), pulses.gap_of(lease_seconds)
         self._every = every_seconds
+        self._outcomes_are_in = outcomes_are_in
         self._staging_looked_at = float("-inf")
         self._has_bucket = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Sweeps until `stop`."""
-        self._sweep(self.make_bucket)
-        while not stop.wait(self._every):
-            for sweep in (self.end_silent_attempts, self.resend, waiting.explain, self.finish_without_late_facts,
-                          self.make_bucket, self.purge_deleted, self.delete_dropped, self.clear_staging,
-                          self.remove_unfinished_uploads):  # fmt: skip
+    def loops(self) -> list[Loop]:
+        """Each sweeps until its argument is set, in a thread of its own."""
+        return [partial(self._run, sweeps) for sweeps in (
+            (self.end_silent_attempts,),
+            (resending.undone, resending.overtaken, waiting.explain, self.finish_without_late_facts,
+             self.purge_deleted, idempotency.remove_old),
+            (self.resend,),
+            (self.make_bucket, self.delete_dropped, self.clear_staging, self.remove_unfinished_uploads),
+        )]  # fmt: skip
+
+    def _run(self, sweeps: Sequence[Callable[[], None]], stop: threading.Event) -> None:
+        while not stop.is_set():
+            for sweep in sweeps:
                 self._sweep(sweep)
+            stop.wait(self._every)
 
     def _sweep(self, sweep: Callable[[], None]) -> None:
         try:
@@ -66,10 +78,21 @@ class Sweeper:
             self._has_bucket = True
 
     def end_silent_attempts(self) -> None:
-        """Attempts whose lease is over. Only while the web has been there all that time to take heartbeats."""
-        web_since = pulses.alive_since("web")
-        if web_since is None:
+        """Attempts whose lease is over. Only while the web has been there all that time to take heartbeats, and once
+        their outcomes are not to be expected any more."""
+        lost = self._silent_attempts()
+        if not lost or not self._outcomes_are_in():
             return
+        for run_id, number in lost:
+            log.warning("Attempt %s of run %s is lost: its node is silent.", number, run_id)
+            cause = f"Its node {{node}} was silent for {self._lease.total_seconds():.0f} s."
+            deliver(AttemptLost(run_id, number, cause, only_if_silent=True))
+
+    def _silent_attempts(self) -> Sequence[Any]:
+        """In one transaction, in which `now` stands still: if PostgreSQL pauses within it, no lease runs meanwhile."""
+        web_since = pulses.alive_since(WEB, self._gap)
+        if web_since is None:
+            return []
         silent = select(Attempt.run_id, Attempt.number).join(
             Job, (Job.run_id == Attempt.run_id) & (Job.attempt == Attempt.number)
         )
@@ -77,39 +100,24 @@ class Sweeper:
             Attempt.lease_until < func.now(), Attempt.ended_at.is_(None), Attempt.outcome.is_(None),
             Job.state.in_(ACTIVE), func.now() - self._lease > web_since,
         )  # fmt: skip
-        lost = db.session.execute(silent).all()
+        found = db.session.execute(silent).all()
         db.session.commit()
-        for run_id, number in lost:
-            log.warning("Attempt %s of run %s is lost: its node is silent.", number, run_id)
-            cause = f"Its node {{node}} was silent for {self._lease.total_seconds():.0f} s."
-            deliver(AttemptLost(run_id, number, cause, only_if_silent=True))
+        return found
 
     def resend(self) -> None:
-        """Tasks that were sent and that nobody has done. Trainings rightly wait; they are only sent again when the
-        queue is empty, that is, when the broker has lost them."""
-        old = (Outbox.sent_at < func.now() - RESEND_AFTER,)
-        late = update(Outbox).values(sent_at=None)
-        db.session.execute(late.where(*old, Outbox.task != TASK_TRAIN))
-        db.session.commit()
-        queues = db.session.scalars(select(Outbox.queue).where(*old, Outbox.task == TASK_TRAIN).distinct()).all()
-        if lost := self._empty_ones(queues):
-            db.session.execute(late.where(*old, Outbox.task == TASK_TRAIN, Outbox.queue.in_(lost)))
-        db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
-        db.session.commit()
-
-    def _empty_ones(self, queues: Sequence[str]) -> list[str]:
-        """Declares them, too: a queue in which jobs wait for a node that fits must not expire as unused."""
-        if not queues:
-            return []
-        with self._celery.connection_for_read(heartbeat=0) as connection:
-            channel = connection.default_channel
-            return [queue for queue in queues if declare(queue, channel).message_count == 0]
+        """Trainings that the broker has lost."""
+        resending.lost(self._celery)
 
     def finish_without_late_facts(self) -> None:
-        """Outcomes that still wait for facts which will not come: their node died before it had sent them."""
+        """Outcomes that still wait for facts which will not come: their node died before it had sent them. Only while
+        the recorder has been there all that time to take facts."""
+        recorder_since = pulses.alive_since(RECORDER, RECORDER_GAP)
+        if recorder_since is None:
+            return
         waiting = select(Attempt).where(
             Attempt.outcome.is_not(None), Attempt.ended_at.is_(None), Attempt.outcome_at < func.now() - FACTS_GRACE,
             Attempt.facts_recorded < Attempt.outcome["facts_sent"].as_integer(),  # others wait for their ending only
+            func.now() - FACTS_GRACE > recorder_since,
         )  # fmt: skip
         for attempt in db.session.scalars(waiting).all():
             log.warning("Attempt %s of run %s ends without its last facts.", attempt.number, attempt.run_id)

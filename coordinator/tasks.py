@@ -18,6 +18,7 @@ from wire.archive import Limits
 from wire.facts import BadFact, Outcome
 from wire.uploads import Upload
 
+from . import probe
 from .errors import Unavailable
 from .extensions import db
 from .pipeline import record
@@ -57,6 +58,10 @@ def register(celery: Celery, app: Flask) -> None:
     def finish(run_id: str, attempt: int) -> None:
         # while S3 is away this raises and is rejected: the outbox still has the task and sends it again
         _patiently(app, lambda: deliver(AttemptComplete(*names.attempt_of(names.task_id(run_id, attempt)))))
+
+    @celery.task(name=names.TASK_PROBE, **OPTIONS)
+    def answer() -> None:
+        _patiently(app, probe.answer)
 
 
 def register_verification(celery: Celery, app: Flask, storage: Storage, limits: Limits) -> None:

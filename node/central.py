@@ -11,6 +11,8 @@ from wire.jobs import Has, JobSpec
 from wire.names import NODE_API
 
 CONNECT_SECONDS, READ_SECONDS = 4, 15
+HEARTBEAT_TIMEOUT = (2, 3)
+"""Connecting, reading. Heartbeats are tiny: one that hangs in a dying connection must leave time for the next."""
 TRANSFER_SECONDS = 60
 """Longest silence of S3 within a transfer."""
 
@@ -47,7 +49,8 @@ class Central:
 
     def heartbeat(self, run_id: str, attempt: int) -> str:
         """ "go on", "cancel" or "not yours". Raises Away or Refused."""
-        return str(self._post(f"/attempts/{run_id}/{attempt}/heartbeat", {})["answer"])
+        path = f"/attempts/{run_id}/{attempt}/heartbeat"
+        return str(self._post(path, {}, HEARTBEAT_TIMEOUT)["answer"])
 
     def upload(self, run_id: str, attempt: int, name: str, path: Path) -> None:
         """Puts a file into the attempt's staging place, straight into S3. Raises Away or Refused."""
@@ -69,10 +72,11 @@ class Central:
         """What this node found when it first ran a build: `error` None, it passed. Raises Away or Refused."""
         self._post(f"/builds/{build_id}/check", {"error": error, "seconds": seconds, "found": found})
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def _post(
+        self, path: str, body: dict[str, Any], timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
+    ) -> dict[str, Any]:
         try:
-            answer = requests.post(self._url + path, json=body, headers=self._headers,
-                                   timeout=(CONNECT_SECONDS, READ_SECONDS))  # fmt: skip
+            answer = requests.post(self._url + path, json=body, headers=self._headers, timeout=timeout)
             content = answer.json()
         except requests.RequestException as error:  # also an answer that is no JSON: a proxy's, not ours
             raise Away(f"The coordinator does not answer: {type(error).__name__}") from error

@@ -11,6 +11,9 @@ from .central import Away, Refused
 
 log = logging.getLogger(__name__)
 BEATS_PER_LEASE = 5
+"""A lease outlives three lost heartbeats. The coordinator's pulses.py counts on this number."""
+AGAIN_SECONDS = 1.0
+"""After a heartbeat that did not get through, the next comes sooner."""
 
 
 class Stop:
@@ -42,11 +45,14 @@ class Lease:
         self._released.set()
 
     def _run(self) -> None:
-        while not self._released.wait(self._every):
+        pause = self._every
+        while not self._released.wait(pause):
+            pause = self._every
             try:
                 self._heed(self._beat())
             except Away as error:
                 log.warning("No heartbeat could be sent, the training goes on: %s", error)
+                pause = min(AGAIN_SECONDS, self._every)
             except Refused as error:
                 log.error("The coordinator refuses heartbeats, the training goes on: %s", error)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from kombu import Producer
 
 from wire.codec import decode, encode
 from wire.facts import facts_to_wire
@@ -106,6 +107,13 @@ class Reporter:
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
+class Mandatory(Producer):
+    """What finds no queue is an error, and sent again: a broker that has lost its data has none for a while."""
+
+    def publish(self, body: Any, **options: Any) -> Any:
+        return super().publish(body, **options | {"mandatory": True})
+
+
 class EventSender:
     """Sends batches as Celery events, persistent and confirmed, over a connection of its own."""
 
@@ -135,4 +143,5 @@ class EventSender:
             connection = self._celery.connection_for_write(heartbeat=0)
             connection.ensure_connection(max_retries=1)
             self._dispatcher = self._celery.events.Dispatcher(connection, delivery_mode=2, buffer_while_offline=False)
+            self._dispatcher.producer = Mandatory(connection, auto_declare=False)
         return self._dispatcher

@@ -12,13 +12,14 @@ from wire.settings import SETTINGS, WORKER_CONTROL
 
 from . import signals, tasks
 from .config import Config
+from .connection import Amqp
 from .queues import outcome_queue, train_queue
 
 
 def create_worker(config: Config | None = None) -> Celery:
     """The app with its task and signals. Raises BadConfiguration."""
     config = config or Config.from_environment()
-    celery = Celery("train_jobs", broker=config.broker_url, backend="disabled://")
+    celery = Celery("train_jobs", broker=config.broker_url, backend="disabled://", amqp=Amqp)
     celery.conf.update(SETTINGS)
     transport = dict(SETTINGS["broker_transport_options"])
     transport["client_properties"] = {"connection_name": f"node {config.node_name}:{os.getpid()}"}

@@ -21,6 +21,7 @@ TASK_OUTCOME = "coord.outcome"
 TASK_LOST = "coord.lost"
 TASK_FINISH = "coord.finish"
 TASK_UPLOADED = "coord.uploaded"  # a node has put a file of a running attempt into staging: wire.uploads.Upload
+TASK_PROBE = "coord.probe"  # has everything before it been taken from the queue?
 TASK_VERIFY = "coord.verify"  # a build has been uploaded
 
 # Celery events: Flower folds the group `task-` into its own states, so ours are a group of their own

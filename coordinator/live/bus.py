@@ -19,7 +19,7 @@ from kombu.mixins import ConsumerMixin
 
 from wire.codec import NotAMessage, decode, encode
 
-from ..broker import FANOUT_EXCHANGE
+from ..broker import FANOUT_EXCHANGE, Returning
 from ..ledger import Logged, Told
 from .hub import Hub
 from .subscription import Piece
@@ -81,7 +81,7 @@ class Listener(ConsumerMixin):
     """Feeds the hub of one web process from a queue of its own that lives as long as its connection."""
 
     def __init__(self, broker_url: str, hub: Hub) -> None:
-        self.connection = Connection(broker_url, connect_timeout=4, heartbeat=30)
+        self.connection = Returning(broker_url, connect_timeout=4, heartbeat=30)
         self._hub = hub
 
     def get_consumers(self, consumer: type[Consumer], channel: Any) -> list[Consumer]:

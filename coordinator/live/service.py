@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+from ..pulses import BEAT_SECONDS
 from .bus import Listener
 from .hub import Hub
 from .states import StateListener
@@ -17,12 +18,15 @@ CHECK_SECONDS = 5.0
 class Live:
     """Started once in each web process, after the fork."""
 
-    def __init__(self, broker_url: str, hub: Hub, newest: Callable[[list[UUID]], dict[UUID, int]],
+    def __init__(self, broker_url: str, hub: Hub, beat: Callable[[], None],
+                 newest: Callable[[list[UUID]], dict[UUID, int]],
                  newest_logs: Callable[[list[UUID]], dict[UUID, Place]]) -> None:  # fmt: skip
         self.hub = hub
         self._broker_url = broker_url
+        self._beat = beat
+        """The web's sign of life."""
         self._newest = newest
-        """Reads the newest event number of jobs; also the web's sign of life, so it is asked with an empty list too."""
+        """Reads the newest event number of jobs."""
         self._newest_logs = newest_logs
         """Reads where the log of each job's current attempt ends."""
         self._stopped = threading.Event()
@@ -32,6 +36,7 @@ class Live:
         threading.Thread(target=self._listen, name="fanout-listener", daemon=True).start()
         threading.Thread(target=self._listen_to_states, name="states-listener", daemon=True).start()
         threading.Thread(target=self._check, name="fanout-check", daemon=True).start()
+        threading.Thread(target=self._keep_beating, name="pulse", daemon=True).start()
 
     def stop(self) -> None:
         """Every socket says good-bye; their clients come back with `after`."""
@@ -49,10 +54,19 @@ class Live:
     def _listen_to_states(self) -> None:
         StateListener(self._broker_url, self.hub).run(self._stopped)
 
+    def _keep_beating(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._beat()
+            except Exception as error:  # PostgreSQL is away, and a missing beat says just that
+                log.warning("The web is cut off from its record: %s", error)
+            self._stopped.wait(BEAT_SECONDS)
+
     def _check(self) -> None:
         while not self._stopped.wait(CHECK_SECONDS):
             try:
-                self.hub.check(self._newest(self.hub.watched()))
+                if watched := self.hub.watched():
+                    self.hub.check(self._newest(watched))
                 if run_ids := self.hub.log_watched():
                     self.hub.check_logs(self._newest_logs(run_ids))
             except Exception as error:  # PostgreSQL is away: the next check finds what was missed

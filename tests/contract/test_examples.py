@@ -61,7 +61,7 @@ WRITTEN: dict[str, Callable[[], Any]] = {
     "training_facts": facts,
     "outcome": lambda: Outcome.from_wire(example("outcome")).to_wire(),
     "outcome_failed": lambda: Outcome(RUN, 1, "failed", 1, BROKEN, cause="user").to_wire(),
-    "claimed": lambda: {"spec": JobSpec.from_wire(example("claimed")["spec"]).to_wire(), "lease_seconds": 25.0},
+    "claimed": lambda: {"spec": JobSpec.from_wire(example("claimed")["spec"]).to_wire(), "lease_seconds": 20.0},
 }
 READ: dict[str, Callable[[str], Any]] = {
     "train_job_body": lambda text: parse(TrainJobBody, text).request(),
@@ -107,7 +107,7 @@ def test_a_node_sends_the_claim_and_understands_its_answer(monkeypatch: pytest.M
     claim = example("claim")
     spec, lease = Central("http://x", "t").claim(claim["run_id"], claim["attempt"], UUID(claim["claim"]))
     assert sent == [claim]
-    assert (spec.to_wire(), lease) == (example("claimed")["spec"], 25.0)
+    assert (spec.to_wire(), lease) == (example("claimed")["spec"], 20.0)
 
 
 def test_the_games_messages_are_those_of_the_protocol() -> None:

@@ -120,7 +120,7 @@ def test_a_heartbeat_moves_the_lease_on(app: Flask, run_id: str, played: PlayedN
 def test_a_claim_is_answered_with_all_that_a_training_needs(run_id: str, played: PlayedNode) -> None:
     answer = played.claim(run_id).json
     spec = answer["spec"]
-    assert answer["lease_seconds"] == 25.0
+    assert answer["lease_seconds"] == 20.0
     assert type(spec["seed"]) is int
     wanted = {
         "run_id": run_id, "attempt": 1, "env_id": "reach1d", "behaviour": "Reach1D", "max_steps": 50_000,

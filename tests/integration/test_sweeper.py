@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 from flask import Flask
 
-from coordinator import broker, pulses
+from coordinator import broker, pulses, resending
 from coordinator.errors import Unavailable
 from coordinator.ledger import Told
 from coordinator.parts import parts
@@ -46,10 +46,15 @@ def sweep(app: Flask, *names: str, celery: Any = None) -> None:
             getattr(sweeper(app, celery), name)()
 
 
-def the_web_is_there_for(app: Flask, time: str) -> None:
+def the_web_is_there_for(app: Flask, time: str, service: str = "web") -> None:
     with app.app_context():
-        pulses.beat("web")
-    change(app, "UPDATE pulses SET alive_since = now() - CAST(:time AS interval)", time=time)
+        pulses.beat(service)
+    change(app, "UPDATE pulses SET alive_since = now() - CAST(:time AS interval) WHERE service = :service", time=time,
+           service=service)  # fmt: skip
+
+
+def the_recorder_is_there_for(app: Flask, time: str) -> None:
+    the_web_is_there_for(app, time, "recorder")
 
 
 def its_lease_is_over(app: Flask) -> None:
@@ -127,6 +132,13 @@ def test_an_attempt_whose_outcome_is_known_is_not_silent(app: Flask, silent: str
     assert job(app, silent)[:2] == ("RETRIEVED", 1)
 
 
+def test_an_attempt_whose_outcome_may_wait_for_the_results_worker_is_left_alone(app: Flask, silent: str) -> None:
+    the_web_is_there_for(app, "1 hour")
+    with app.app_context():
+        Sweeper(app, None, parts(app).storage, 25, 1, outcomes_are_in=lambda: False).end_silent_attempts()  # type: ignore[arg-type]
+    assert job(app, silent)[:2] == ("RETRIEVED", 1)
+
+
 def test_a_silent_attempt_of_a_cancelled_run_ends_it(app: Flask, client: Client, owner: Headers, silent: str) -> None:
     client.post(f"{URL}/{silent}/cancel", headers=owner)
     the_web_is_there_for(app, "1 hour")
@@ -183,6 +195,8 @@ def test_an_ending_is_sent_again_even_while_trainings_wait(
         sender.wait()
     change(app, "UPDATE outbox SET sent_at = now() - interval '1 hour'")
     sweep(app, "resend", celery=celery)
+    with app.app_context():
+        resending.undone()
     assert rows(app, SENT) == [(TASK_FINISH, False), (TASK_TRAIN, True)]
 
 
@@ -192,6 +206,7 @@ def without_its_last_facts(app: Flask, run_id: str, played: PlayedNode) -> str:
     played.say(run_id, metric(1_000))
     played.hand_in(run_id, status="failed", facts_sent=5, error="It broke.")
     change(app, "UPDATE attempts SET outcome_at = now() - interval '10 minutes'")
+    the_recorder_is_there_for(app, "1 hour")
     return run_id
 
 
@@ -206,6 +221,19 @@ def test_an_outcome_does_not_wait_for_ever_for_facts_that_will_not_come(
 
 def test_an_outcome_waits_for_its_facts_for_a_while(app: Flask, without_its_last_facts: str) -> None:
     change(app, "UPDATE attempts SET outcome_at = now() - interval '1 minute'")
+    sweep(app, "finish_without_late_facts")
+    assert outbox(app) == []
+
+
+@pytest.mark.parametrize("since", [None, "4 minutes"])
+def test_no_outcome_goes_without_its_facts_while_facts_could_not_have_come_in(
+    app: Flask, without_its_last_facts: str, since: str | None
+) -> None:
+    """They wait in the queue, for a recorder that was away."""
+    if since is None:
+        change(app, "UPDATE pulses SET last_seen_at = now() - interval '1 minute'")
+    else:
+        the_recorder_is_there_for(app, since)
     sweep(app, "finish_without_late_facts")
     assert outbox(app) == []
 

@@ -78,7 +78,7 @@ def test_a_node_that_does_not_fit_is_refused_and_the_task_is_sent_again_soon(
         409, f"Run {run_id} is not for this node: it has not a GPU.",
     )  # fmt: skip
     assert (job(app, run_id)[0], outbox(app)) == ("SUBMITTED", [(TASK_TRAIN, 1)])
-    soon = "SELECT sent_at BETWEEN now() - interval '30 seconds' AND now() - interval '20 seconds' FROM outbox"
+    soon = "SELECT sent_at BETWEEN now() - interval '15 seconds' AND now() - interval '5 seconds' FROM outbox"
     assert rows(app, soon) == [True]
 
 
