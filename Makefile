@@ -46,7 +46,7 @@ services: setup ## Start only PostgreSQL, RabbitMQ and S3, in the foreground
 
 clean: ## Remove caches
 	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
-	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	@rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
 
 clean-data: not-running ## Remove all data: jobs, models, queues, logs
 	@rm -rf .data

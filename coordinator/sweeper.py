@@ -114,19 +114,15 @@ class Sweeper:
         recorder_since = pulses.alive_since(RECORDER, RECORDER_GAP)
         if recorder_since is None:
             return
-        waiting = select(Attempt).where(
+        waiting = select(Attempt.run_id, Attempt.number).where(
             Attempt.outcome.is_not(None), Attempt.ended_at.is_(None), Attempt.outcome_at < func.now() - FACTS_GRACE,
             Attempt.facts_recorded < Attempt.outcome["facts_sent"].as_integer(),  # others wait for their ending only
             func.now() - FACTS_GRACE > recorder_since,
         )  # fmt: skip
-        for attempt in db.session.scalars(waiting).all():
-            log.warning("Attempt %s of run %s ends without its last facts.", attempt.number, attempt.run_id)
-            if attempt.outcome:
-                attempt.facts_recorded = max(attempt.facts_recorded, attempt.outcome["facts_sent"])
-            job = ledger.lock(attempt.run_id)
-            if job:
-                ledger.finish_if_complete(job, attempt)
+        found = db.session.execute(waiting).all()
         db.session.commit()
+        for run_id, number in found:
+            _do_without_late_facts(run_id, number)
 
     def delete_dropped(self) -> None:
         """Objects that nothing refers to any more; of those that another job is to begin with, once it has ended."""
@@ -151,6 +147,7 @@ class Sweeper:
         """Jobs that were deleted and have ended: their rows; their files are dropped with them."""
         gone = select(Job.run_id).where(Job.deleted_at.is_not(None), Job.state.in_(FINAL)).limit(20)
         for run_id in db.session.scalars(gone).all():
+            ledger.lock(run_id)  # nobody adds a file meanwhile
             artifacts.drop(db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all())
             db.session.execute(delete(Job).where(Job.run_id == run_id))
             db.session.commit()
@@ -158,6 +155,16 @@ class Sweeper:
     def remove_unfinished_uploads(self) -> None:
         """Builds that somebody began to upload and has not finished for a day."""
         builds.remove_unfinished(self._storage)
+
+
+def _do_without_late_facts(run_id: UUID, number: int) -> None:
+    """Looks again once the job is locked: the recorder may have been faster."""
+    job, attempt = ledger.lock_attempt(run_id, number) or (None, None)
+    if job and attempt and attempt.outcome and attempt.facts_recorded < attempt.outcome["facts_sent"]:
+        log.warning("Attempt %s of run %s ends without its last facts.", number, run_id)
+        attempt.facts_recorded = attempt.outcome["facts_sent"]
+        ledger.finish_if_complete(job, attempt)
+    db.session.commit()
 
 
 def _is_awaited(key: str) -> bool:

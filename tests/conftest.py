@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import flask_migrate
+import hypothesis
 import psycopg2
 import pytest
 import requests
@@ -31,6 +32,13 @@ from tests.jobs import bearer
 from tests.played_node import PlayedNode
 from tests.stub_node import StubNode
 
+_quick = hypothesis.settings(
+    max_examples=25, stateful_step_count=40, deadline=None, print_blob=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)  # fmt: skip
+hypothesis.settings.register_profile("quick", _quick)
+hypothesis.settings.register_profile("deep", _quick, max_examples=200, stateful_step_count=80)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 _numbers = itertools.count(1)
 _storages: dict[str, Storage] = {}  # boto3 takes half a second to make a client
 

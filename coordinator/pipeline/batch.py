@@ -33,7 +33,9 @@ class _Open:
     state: JobState
     last_seq: int
     recorded: int
-    facts_sent: int | None
+    is_awaited: bool
+    """Whether its outcome waits for facts; once all are there, its ending is asked for, and only then."""
+    facts_sent: int
     logs_recorded: int
     told: list[Told] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
@@ -88,8 +90,9 @@ def _lock(keys: list[tuple[UUID, int]]) -> list[Row[Any]]:
 
 def _open(row: Row[Any]) -> _Open:
     is_current = row.attempt == row.number and row.ended_at is None
+    is_awaited = row.facts_sent is not None and row.facts_recorded < row.facts_sent
     return _Open(row.run_id, row.number, is_current, JobState(row.state), row.last_seq, row.facts_recorded,
-                 row.facts_sent, row.logs_recorded)  # fmt: skip
+                 is_awaited, row.facts_sent or 0, row.logs_recorded)  # fmt: skip
 
 
 def _take(it: _Open, fact: Fact) -> None:
@@ -184,7 +187,7 @@ def _write(opened: list[_Open]) -> None:
         "frames": [one.frame for one in told],
     } | {f"metric_{name}": [row[name] for row in metrics] for name in _METRIC})  # fmt: skip
     for it in opened:
-        if it.facts_sent is not None and it.recorded >= it.facts_sent:
+        if it.is_awaited and it.recorded >= it.facts_sent:
             _complete(it)
 
 

@@ -22,7 +22,7 @@ from services.stack import Stack
 from tests.conftest import running
 from tests.gate import Gate
 from tests.integration.database import job, outbox, rows
-from tests.jobs import Client
+from tests.jobs import Client, metric
 from tests.played_node import CHECKPOINT, MODEL, PlayedNode
 from wire.facts import Artifact, Outcome
 from wire.names import TASK_FINISH, TASK_LOST, TASK_OUTCOME, TASK_TRAIN, staging_key, task_id
@@ -53,6 +53,16 @@ def test_a_success_is_told_after_its_model_is_in_place(
     assert (stored(app, key), size) == (MODEL, len(MODEL))
     assert rows(app, "SELECT steps_trained, mean_reward, log_tail FROM jobs") == [(50_000, 0.9, "done")]
     assert outbox(app) == []
+
+
+def test_facts_that_come_again_after_the_outcome_ask_for_no_second_ending(
+    app: Flask, claimed: str, played: PlayedNode
+) -> None:
+    played.hand_in(claimed, status="failed", error="It broke.", facts_sent=2)
+    assert outbox(app) == []
+    for _ in range(3):
+        played.say(claimed, metric(100), metric(200))
+    assert outbox(app) == [(TASK_FINISH, 1)]
 
 
 @pytest.mark.parametrize("size", [8 * 1024 * 1024 + 1, 20_000_000])

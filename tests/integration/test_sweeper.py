@@ -1,5 +1,6 @@
 """What is stuck is the sweeper's: silent nodes, lost messages, outcomes without their last facts, deleted jobs."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -10,16 +11,19 @@ from flask import Flask
 
 from coordinator import broker, pulses, resending
 from coordinator.errors import Unavailable
+from coordinator.extensions import db
 from coordinator.ledger import Told
 from coordinator.parts import parts
+from coordinator.pipeline.batch import record_facts
 from coordinator.pipeline.receiver import deliver
+from coordinator.recorder import _facts as facts_of
 from coordinator.retries import LOST_IN_A_ROW
 from coordinator.sweeper import Sweeper
 from services.ports import free_ports
 from tests.conftest import running
-from tests.integration.database import change, job, outbox, rows
+from tests.integration.database import change, job, outbox, rows, until_somebody_waits_for_a_lock
 from tests.jobs import URL, Client, metric
-from tests.played_node import MODEL, PlayedNode
+from tests.played_node import MODEL, PlayedNode, event
 from wire.names import TASK_FINISH, TASK_TRAIN
 
 Headers = dict[str, str]
@@ -236,6 +240,19 @@ def test_no_outcome_goes_without_its_facts_while_facts_could_not_have_come_in(
         the_recorder_is_there_for(app, since)
     sweep(app, "finish_without_late_facts")
     assert outbox(app) == []
+
+
+def test_facts_that_come_at_the_last_moment_ask_for_no_second_ending(app: Flask, without_its_last_facts: str) -> None:
+    """The recorder has the job when the sweeper has just seen that facts are missing."""
+    sweeping = threading.Thread(target=sweep, args=(app, "finish_without_late_facts"))
+    facts = [metric(n) for n in range(1, 11)]
+    with app.app_context():
+        record_facts(facts_of(event(without_its_last_facts, *facts)))
+        sweeping.start()
+        until_somebody_waits_for_a_lock(app)
+        db.session.commit()
+    sweeping.join(10)
+    assert outbox(app) == [(TASK_FINISH, 1)]
 
 
 def test_an_ending_that_waits_for_s3_is_asked_for_once(app: Flask, without_its_last_facts: str) -> None:
