@@ -1,8 +1,8 @@
 """Signs of life of our own programs, so that a pause of ours is never taken for the silence of a node.
 
-A lease of 20 s is renewed every 4 s. The web beats every second. An outage in which it misses its beats for 8 s is an
+A lease of 20 s is renewed every 2 s. The web beats every second. An outage in which it misses its beats for 8 s is an
 absence, after which leases begin to count anew. A shorter one is none, and needs not be: the last heartbeat before it
-came 4 s before at most, so 8 s of the lease are left, in which a node tries at least twice.
+came 2 s before at most, so 10 s of the lease are left, in which a node tries at least twice.
 """
 
 from datetime import datetime, timedelta

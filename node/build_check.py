@@ -19,7 +19,7 @@ from .config import Config
 from .fetch import StopFlag, Stopped
 from .guards import MB, Guards, Limits
 from .process import Process
-from .trainers.base import Command, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
+from .trainers.base import Command, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused, cause_of
 from .trainers.surroundings import trainer_environ
 
 log = logging.getLogger(__name__)
@@ -94,8 +94,8 @@ def look_at(config: Config, spec: JobSpec, build: EnvironmentBuild, folder: Path
         fact = _run(module, _order(spec, build, port), config, workspace, stop, mark)
     seconds = round(time.monotonic() - began, 3)
     error = None if fact.get("error") is None else str(fact["error"])
-    if error and fact.get("cause") == "node":
-        raise TrainingRefused(error, "node", _log_tail(workspace))
+    if error and (cause := cause_of(fact.get("cause"))) != "user":
+        raise TrainingRefused(error, cause, _log_tail(workspace))
     return Finding(error, seconds, dict(fact.get("found") or {}), _log_tail(workspace) if error else "")
 
 
@@ -128,7 +128,7 @@ def _run(
                 raise Stopped
             if time.monotonic() > deadline:
                 return {"error": "The environment connected, but did not get through its first steps in time."}
-            if complaint := guards.complain(idle_s=0):
+            if complaint := guards.complain():
                 return {"error": str(complaint)}
     raise TrainingRefused(f"The check of the build ended without a word (exit code {process.exit_code}).", "node",
                           _log_tail(workspace))  # fmt: skip

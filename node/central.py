@@ -1,6 +1,7 @@
 """The node's side of the HTTP with the coordinator: claim, heartbeat, upload and download links."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -87,14 +88,16 @@ class Central:
         return content if isinstance(content, dict) else {}  # some calls are answered with no more than `true`
 
 
-def download(link: str, sha256: str, path: Path) -> None:
-    """Fetches a file by its link. Raises Away, also where the content is not what its SHA-256 promises."""
+def download(link: str, sha256: str, path: Path, go_on: Callable[[], None] = lambda: None) -> None:
+    """Fetches a file by its link. Raises Away, also where the content is not what its SHA-256 promises, and what
+    `go_on` raises, which is called again and again meanwhile."""
     digest = hashlib.sha256()
     try:
         with requests.get(link, stream=True, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS)) as answer:
             answer.raise_for_status()
             with path.open("wb") as file:
                 for chunk in answer.iter_content(256 * 1024):
+                    go_on()
                     digest.update(chunk)
                     file.write(chunk)
     except requests.RequestException as error:

@@ -49,7 +49,10 @@ class Config:
     node_min_free_mb: int = setting(2048, "free disk space in MB, below which no new training is taken", zero=True)
     node_labels: str = setting("", "words without spaces, divided by commas, that jobs may ask for", form=LABELS)
     log_limit_mb: int = setting(512, "a training whose logs together exceed so many MB is ended")
-    stall_seconds: int = setting(900, "a training that makes no step for so long is ended")
+    stall_seconds: int = setting(900, "a training that makes no step for so long is ended, even while it computes")
+    idle_seconds: float = setting(
+        30.0, "the same while nothing computes; longer where longer pauses are usual: three times the longest of late"
+    )
     connect_seconds: int = setting(60, "how long an environment may take to connect to its trainer")
     log_max_kb: int = setting(1_024, "kB of a training's log, and of its environment's, that are reported at most")
     grace_seconds: float = setting(30.0, "how long a trainer that is told to stop may take to save")

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import requests
 
-from .central import CONNECT_SECONDS, Away
+from .central import CONNECT_SECONDS, Away, download
 
 log = logging.getLogger(__name__)
 CHUNK = 64 * 1024
@@ -68,10 +68,26 @@ def fetch(source: Source, path: Path, stop: StopFlag) -> None:
 def wait(seconds: float, stop: StopFlag) -> None:
     """A pause. Raises Stopped as soon as the attempt is to stop."""
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0:
+    while True:
         if stop.is_set():
             raise Stopped
+        if (left := until - time.monotonic()) <= 0:
+            return
         threading.Event().wait(min(left, LOOK_SECONDS))
+
+
+def fetch_checkpoint(link: str, sha256: str, path: Path, stop: StopFlag) -> None:
+    """Insists for as long as the link can be good. Raises Stopped, and Away: another attempt has another link."""
+    pause, until = 0.5, time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return download(link, sha256, path, lambda: wait(0, stop))
+        except Away as error:
+            log.warning("A checkpoint cannot be fetched yet: %s", error)
+            if time.monotonic() > until:
+                raise
+        wait(pause, stop)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 def _complete(source: Source, path: Path, stop: StopFlag) -> None:

@@ -1,4 +1,4 @@
-"""What a running training may not exceed: its memory, its logs, its patience. Whoever does is ended, alone, at once."""
+"""What a running training may not exceed: its memory, its logs. Whoever does is ended, alone, at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Limits:
 
     memory_bytes: int | None = None  # of all its processes together
     log_bytes: int | None = None  # of all its logs together
-    stall_s: float | None = None  # without a step, once it runs
+    stall_s: float | None = None  # without a step, once it runs: see node.progress
+    idle_s: float | None = None  # the same, while nothing computes either
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,16 @@ class Guards:
     workspace: Path
     pids: Callable[[], Iterable[int]]  # of all its processes
 
-    def complain(self, idle_s: float) -> TrainingRefused | None:
-        """Why the training must end now. `idle_s`: for how long it has made no step, 0 while it has yet to run."""
-        return self._memory() or self._logs() or self._stall(idle_s)
+    def complain(self) -> TrainingRefused | None:
+        """Why the training must end now."""
+        return self._memory() or self._logs()
 
     def _memory(self) -> TrainingRefused | None:
         limit = self.limits.memory_bytes
         if limit is None or (used := tree_bytes(self.pids(), limit)) <= limit:
             return None
         return TrainingRefused(
-            f"The training used more than its {limit // MB} MB of memory: it was at {-(-used // MB)} MB."
+            f"The training used more than its {limit // MB} MB of memory: it was at {-(-used // MB)} MB.", "memory"
         )
 
     def _logs(self) -> TrainingRefused | None:
@@ -52,11 +53,6 @@ class Guards:
         of_the_trainer = sizes.pop(self.workspace / "trainer.log", 0)
         writer = "The trainer" if of_the_trainer > sum(sizes.values()) else "The environment"
         return TrainingRefused(f"{writer} wrote more than {limit // MB} MB into its log.")
-
-    def _stall(self, idle_s: float) -> TrainingRefused | None:
-        if self.limits.stall_s is None or idle_s <= self.limits.stall_s:
-            return None
-        return TrainingRefused(f"The training stood still: it made no step for {self.limits.stall_s:.0f} s.")
 
 
 def _size(path: Path) -> int:

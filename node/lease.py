@@ -10,22 +10,34 @@ from collections.abc import Callable
 from .central import Away, Refused
 
 log = logging.getLogger(__name__)
-BEATS_PER_LEASE = 5
-"""A lease outlives three lost heartbeats. The coordinator's pulses.py counts on this number."""
+BEATS_PER_LEASE = 10
+"""A lease outlives several lost heartbeats (the coordinator's pulses.py counts on this number), and a cancel, or that
+the attempt is another node's by now, is heard of soon."""
 AGAIN_SECONDS = 1.0
 """After a heartbeat that did not get through, the next comes sooner."""
 
 
 class Stop:
-    """Why a training is to stop: the first reason counts. Given to the training as its stop flag."""
+    """Why a training is to stop. Given to the training as its stop flag; may be asked from any thread."""
 
-    CANCELLED, FENCED, SHUTDOWN = "cancelled", "fenced", "shutdown"
+    TIME_LIMIT, SHUTDOWN, CANCELLED, FENCED = "time limit", "shutdown", "cancelled", "fenced"
+    _WEIGHTS = (TIME_LIMIT, SHUTDOWN, CANCELLED, FENCED)
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        """The weightiest so far: what is cancelled needs no next attempt, and of what is fenced nobody hears."""
+        self.is_out_of_time = False
+        """Whether the time limit came first: then a shutdown after it is no reason for another attempt."""
+        self.fenced = threading.Event()
+        """Nobody wants any more what the training would save."""
 
     def ask(self, reason: str) -> None:
-        self.reason = self.reason or reason
+        if reason == self.TIME_LIMIT and self.reason is None:
+            self.is_out_of_time = True
+        if self.reason is None or self._WEIGHTS.index(reason) > self._WEIGHTS.index(self.reason):
+            self.reason = reason
+        if reason == self.FENCED:
+            self.fenced.set()
 
     def is_set(self) -> bool:
         return self.reason is not None

@@ -17,6 +17,7 @@ from typing import Any
 
 from node import shim
 from node.memory import below
+from node.progress import Busy
 from node.trainers.base import Command
 
 LONGEST_LINE = 1_000_000
@@ -89,6 +90,11 @@ class Process:
     def pids(self) -> list[int]:
         """The trainer and everything that it has started, as far as it is running."""
         return below(self._shim.pid)
+
+    def busy(self) -> Busy:
+        """Processor time of the trainer's own process, the shim's first child, and of all that it has started."""
+        trainer, *others = [shim.cpu_seconds(pid) for pid in self.pids()] or [0.0]
+        return Busy(trainer, sum(others))
 
     def interrupt(self) -> None:
         """Asks the trainer to save and end."""

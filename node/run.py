@@ -5,24 +5,22 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-from wire.facts import MAX_ERROR_CHARACTERS, MAX_LOG_CHARACTERS, Outcome
+from wire.facts import Outcome
 from wire.jobs import JobSpec
 
-from . import builds, logs, ports, slots, uploads
+from . import builds, ends, logs, ports, slots, uploads
 from .bridge.attempts import announce
-from .build_cache import FULL
 from .capacity import MB, memory_mb_per_slot, threads_per_slot
-from .central import Away, Central, Refused, download
+from .central import Away, Central, Refused
 from .config import Config
-from .fetch import Stopped
+from .fetch import Stopped, fetch_checkpoint
 from .guards import Limits
 from .lease import Stop
-from .trainers.base import Ending, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
+from .trainers.base import Cause, Ending, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
 from .training import train
 
 log = logging.getLogger(__name__)
@@ -37,20 +35,24 @@ def run_attempt(
     folder.mkdir(parents=True, exist_ok=True)
     background = uploads.Uploads(central, spec.run_id, spec.attempt, folder.parent, tell)
     try:
-        with _stopped_by_sigterm(stop), builds.provide(config, spec, central, folder, stop) as build:
+        with (
+            _stopped_by_sigterm(stop),
+            _limited_to(spec.time_left_s, stop),
+            builds.provide(config, spec, central, folder, stop) as build,
+        ):
             ending = _train(config, spec, build, folder, stop, say, background)
             background.finish(stop, _last_checkpoint(ending))
             return _hand_over(central, spec, ending, stop)
     except Stopped:
         return _hand_over(central, spec, Ending("stopped"), stop)
     except TrainingRefused as refused:
-        status = "interrupted" if refused.cause == "node" else "failed"  # another node may do better
-        return replace(_failed(spec, str(refused)), status=status, log_tail=refused.log_tail)
+        return ends.refused(spec, refused)
     except (Away, Refused) as error:
-        return replace(_failed(spec, f"The node could not go on: {error}"), status="interrupted")
+        cause: Cause = "drained" if stop.reason == Stop.SHUTDOWN else "node"
+        return ends.failed(spec, cause, f"The node could not go on: {error}")
     except Exception as error:
         log.exception("Attempt %s of run %s failed on this node.", spec.attempt, spec.run_id)
-        return _broken(spec, error)
+        return ends.broken(spec, error)
     finally:
         background.close()
 
@@ -77,19 +79,20 @@ def _train(
         with logs.followed(folder, say, config.log_max_kb):
             return train(order, folder, say, stop, machine, trainer=spec.trainer, grace_s=config.grace_seconds,
                          on_checkpoint=background.checkpoint, pidfiles=config.attempts_dir, mark=mark,
-                         limits=limits)  # fmt: skip
+                         limits=limits, abandon=stop.fenced)  # fmt: skip
 
 
 def _limits(config: Config, spec: JobSpec) -> Limits:
     """The job's memory is what it asked for, where the node has more."""
     allowed = memory_mb_per_slot(config)
-    return Limits(min(spec.memory_mb or allowed, allowed) * MB, config.log_limit_mb * MB, config.stall_seconds)
+    return Limits(min(spec.memory_mb or allowed, allowed) * MB, config.log_limit_mb * MB, config.stall_seconds,
+                  config.idle_seconds)  # fmt: skip
 
 
 def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path | None:
     if not link or not sha256:
         return None
-    uploads.insist(lambda: download(link, sha256, path), stop)
+    fetch_checkpoint(link, sha256, path, stop)
     return path
 
 
@@ -99,22 +102,22 @@ def _last_checkpoint(ending: Ending) -> int | None:
 
 def _hand_over(central: Central, spec: JobSpec, ending: Ending, stop: Stop) -> Outcome:
     artifacts = uploads.hand_over(central, spec.run_id, spec.attempt, ending.artifacts, stop)
-    status = "interrupted" if ending.status == "stopped" and stop.reason != Stop.CANCELLED else ending.status
-    error = ending.error or ("The training node was shut down." if status == "interrupted" else None)
-    return replace(
-        _failed(spec, error), status=status, steps=ending.step, mean_reward=ending.mean_reward,
-        log_tail=ending.log_tail[-MAX_LOG_CHARACTERS:], artifacts=artifacts,
-    )  # fmt: skip
+    return ends.ended(spec, ending, stop, artifacts)
 
 
-def _broken(spec: JobSpec, error: Exception) -> Outcome:
-    if isinstance(error, OSError) and error.errno in FULL:
-        return replace(_failed(spec, "The training node's disk is full."), status="interrupted")
-    return _failed(spec, f"The training node failed: {type(error).__name__}: {error}")
-
-
-def _failed(spec: JobSpec, error: str | None) -> Outcome:
-    return Outcome(UUID(spec.run_id), spec.attempt, "failed", 0, error[:MAX_ERROR_CHARACTERS] if error else None)
+@contextmanager
+def _limited_to(seconds: float | None, stop: Stop) -> Iterator[None]:
+    """What is left of the job's time. It ends the training; what has been trained is handed in all the same."""
+    if seconds is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, seconds), stop.ask, [Stop.TIME_LIMIT])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -147,6 +147,12 @@ def started(pid: int) -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() + ":" + fields[19]
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that this process has used since its start, all its threads together; 0 when it is gone."""
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
 def descendants(root: int) -> list[int]:
     """All processes below that one, without it and without the dead ones."""
     parents = {pid: int(fields[1]) for pid in _pids() if (fields := _stat(pid)) and fields[0] != "Z"}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from node.guards import Guards, Limits
 from node.process import Process
 from node.trainers.base import Ending, Machine, TrainingOrder, TrainingRefused, load_trainer
 from node.verdict import Judge
-from node.watch import OnCheckpoint, OnFact, Stop, Watch
+from node.watch import Flag, OnCheckpoint, OnFact, Watch
 
 NO_LIMITS = Limits()
 START_S = 120.0  # for imports and the first step, beside the time that the environment may take to connect
@@ -18,7 +19,7 @@ def train(
     order: TrainingOrder,
     workspace: Path,
     on_fact: OnFact,
-    stop: Stop,
+    stop: Flag,
     machine: Machine,
     *,
     trainer: str = "mlagents",
@@ -27,11 +28,13 @@ def train(
     pidfiles: Path | None = None,
     mark: str = "",
     limits: Limits = NO_LIMITS,
+    abandon: Flag | None = None,
 ) -> Ending:
     """Train to the end, in a workspace of this attempt's own (created if missing). Its processes carry `mark`.
 
     `on_fact` gets phases and metrics in this thread; `on_checkpoint` gets (checkpoint file, step) for each periodic
-    checkpoint, complete and unchanging until five more have come. `stop` is looked at several times a second.
+    checkpoint, complete and unchanging until five more have come. `stop` is looked at several times a second:
+    the trainer saves and ends; and so is `abandon`: it is ended at once, and nothing of it is handed in.
     `pidfiles` is the folder of `<run_id>.<attempt>.pid`, for `node.shim.kill_leftover` (default: the workspace's
     parent). A training that exceeds one of `limits` is ended at once. Never raises for a training that fails; what
     `on_fact` raises comes through, after all processes are gone.
@@ -50,6 +53,8 @@ def train(
     with process:
         guards = Guards(limits, workspace, process.pids)
         start_s = START_S + machine.connect_timeout_s
-        watch = Watch(order, process, on_fact, on_checkpoint, stop, grace_s, start_s, guards)
+        watch = Watch(
+            order, process, on_fact, on_checkpoint, stop, abandon or threading.Event(), grace_s, start_s, guards
+        )
         watch.follow()
     return Judge(order, workspace, kind, command, watch).ending()

@@ -12,9 +12,12 @@ from typing import Any
 from node import bundle
 from node.process import Process
 from node.trainers.base import Artifact, Command, Ending, Evidence, Trainer, TrainingOrder, TrainingRefused
+from node.turns import turn
 from node.watch import Watch
 
 CHECK_S = 120.0  # for the model check
+STOPPED_CHECK_S = 2.0  # of a training that was stopped, beside what is left of its grace
+CRASHED = "the check of it crashed"
 POLL_S = 0.2
 TAIL_BYTES = 6_000  # of the trainer's log, and a third of it of the environment's
 
@@ -30,6 +33,8 @@ class Judge:
     watch: Watch
 
     def ending(self) -> Ending:
+        if self.watch.abandoned:
+            return Ending("stopped", step=self.watch.step)
         files = self.trainer.collect(self.order, self.workspace)
         self.kept = tuple(artifact for artifact in files if artifact.kind != "model") + self._checkpoint() + self._log()
         self.kept += (bundle.write(self.order, self.workspace, self.command, self.watch.words),)
@@ -42,7 +47,7 @@ class Judge:
             return Ending("stopped", artifacts=self.kept + self._model_so_far())
         try:
             self._complain()
-            return Ending("succeeded", artifacts=(*self.kept, self._checked(self.models)))
+            return Ending("succeeded", artifacts=(*self.kept, self._checked()))
         except TrainingRefused as refused:
             return Ending("failed", str(refused), refused.cause, artifacts=self.kept)
 
@@ -80,19 +85,27 @@ class Judge:
     def _model_so_far(self) -> tuple[Artifact, ...]:
         checkpoint = self.watch.words.get("checkpoint")
         periodic = [self.workspace / checkpoint["model"]] if checkpoint else []
-        with contextlib.suppress(TrainingRefused):
-            return (self._checked(self.models + periodic),)
+        until = max(time.monotonic(), self.watch.save_until) + STOPPED_CHECK_S
+        with turn("model-check", until, self.watch.abandon.is_set) as is_mine:
+            if is_mine:  # otherwise many were stopped at once, and their slots are wanted: checkpoints say as much
+                with contextlib.suppress(TrainingRefused):
+                    return (self._usable(self.models + periodic, until),)
         return ()
 
-    def _checked(self, paths: list[Path]) -> Artifact:
+    def _checked(self) -> Artifact:
+        """The trained model, once it is known that it can be used. Raises TrainingRefused."""
+        with turn("model-check", time.monotonic() + CHECK_S):
+            return self._usable(self.models, time.monotonic() + CHECK_S)
+
+    def _usable(self, paths: list[Path], until: float) -> Artifact:
         """The first of these models that can be used. Raises TrainingRefused."""
         why = "there is none"
         for path in paths:
-            manifest = check_model(path, self.order, self.workspace, self.command)
+            manifest = check_model(path, self.order, self.workspace, self.command, until)
             why = manifest.pop("error")
             if why is None:
                 return Artifact("model", path, self._about() | manifest)
-        raise TrainingRefused(f"The trained model cannot be used: {why}.")
+        raise TrainingRefused(f"The trained model cannot be used: {why}.", "node" if why == CRASHED else "user")
 
     def _about(self) -> dict[str, Any]:
         return {"behaviour": self.order.behaviour, "steps": self.watch.step, "mean_reward": self.watch.mean_reward}
@@ -103,8 +116,10 @@ class Judge:
         return "\n---- the environment's own log ----\n".join(tail for tail in tails if tail)
 
 
-def check_model(path: Path, order: TrainingOrder, workspace: Path, trainer: Command) -> dict[str, Any]:
-    """What node.model_check says about that file; `error` is set when it cannot be used."""
+def check_model(
+    path: Path, order: TrainingOrder, workspace: Path, trainer: Command, until: float | None = None
+) -> dict[str, Any]:
+    """What node.model_check says about that file by `until` (monotonic); `error` is set when it cannot be used."""
     behaviour = order.environment.manifest["behaviours"][order.behaviour]
     expected = {key: behaviour.get(key) for key in ("observation_shapes", "actions")}
     argv = (trainer.argv[0], "-m", "node.model_check", str(path), json.dumps(expected))
@@ -112,14 +127,14 @@ def check_model(path: Path, order: TrainingOrder, workspace: Path, trainer: Comm
     log.unlink(missing_ok=True)
     check = Command(argv, trainer.environ, trainer.cwd)
     with Process(check, log, workspace / "model_check.pid", order.run_id, order.attempt) as process:
-        deadline = time.monotonic() + CHECK_S
+        deadline = time.monotonic() + CHECK_S if until is None else until
         while process.exit_code is None and time.monotonic() < deadline:
             process.facts(POLL_S)
     try:
         manifest = json.loads(log.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2])
     except (OSError, ValueError):
-        return {"error": "the check of it crashed"}
-    return manifest if isinstance(manifest, dict) else {"error": "the check of it crashed"}
+        return {"error": CRASHED}
+    return manifest if isinstance(manifest, dict) else {"error": CRASHED}
 
 
 def _tail(path: Path, size: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from node.guards import Guards
 from node.process import Process
+from node.progress import Progress
 from node.trainers.base import TrainingOrder, TrainingRefused
 
 POLL_S = 0.2
@@ -20,8 +21,8 @@ OnFact = Callable[[dict[str, Any]], None]
 OnCheckpoint = Callable[[Path, int], None]
 
 
-class Stop(Protocol):
-    """What is asked of the stop flag; a threading.Event will do."""
+class Flag(Protocol):
+    """What is asked of a flag that somebody else sets; a threading.Event will do."""
 
     def is_set(self) -> bool: ...
 
@@ -34,7 +35,8 @@ class Watch:
     process: Process
     on_fact: OnFact
     on_checkpoint: OnCheckpoint | None
-    stop: Stop
+    stop: Flag
+    abandon: Flag  # nobody wants any more what it would save
     grace_s: float
     start_s: float
     guards: Guards
@@ -43,11 +45,14 @@ class Watch:
     mean_reward: float | None = None
     running: bool = False
     stopped: bool = False  # because `stop` was set
+    save_until: float = 0.0  # what it has to save is to be done by then, once it was stopped
+    abandoned: bool = False  # because `abandon` was set
     late: bool = False  # because it never got to its first step
-    refused: TrainingRefused | None = None  # because it exceeded a limit
+    refused: TrainingRefused | None = None  # because it exceeded a limit, or stood still
 
     def follow(self) -> None:
-        self.began = self.heard = self.guarded = time.monotonic()
+        self.began = self.guarded = time.monotonic()
+        self.progress = Progress(self.guards.limits.idle_s, self.guards.limits.stall_s)
         self.kill_at = float("inf")
         self.on_fact({"kind": "phase", "phase": "STARTING"})
         while self.process.exit_code is None or not self.process.drained:
@@ -57,7 +62,10 @@ class Watch:
         self.exit_code = self.process.exit_code
 
     def _take(self, fact: dict[str, Any]) -> None:
-        self.heard = time.monotonic()
+        if fact["kind"] == "waiting":
+            self.progress.waits()
+            return
+        self.progress.sign()
         handlers = {"metrics": self._metrics, "connected": self._connected, "checkpoint": self._checkpoint}
         if fact["kind"] == "broken":
             self._give_up()
@@ -95,17 +103,26 @@ class Watch:
     def _look(self) -> None:
         now = time.monotonic()
         if not self.stopped and self.stop.is_set():
-            self.stopped = True
+            self.stopped, self.save_until = True, now + self.grace_s
             self._interrupt(self.grace_s)
+        if not self.abandoned and self.abandon.is_set():
+            self.abandoned, self.kill_at = True, now
         if not self.running and not self.late and now > self.began + self.start_s:
             self.late = True
             self._give_up()
         if self.refused is None and now >= self.guarded + POLL_S:
             self.guarded = now
-            self.refused = self.guards.complain(now - self.heard if self.running else 0.0)
+            self.refused = self.guards.complain() or self._stands_still(now)
             self.kill_at = now if self.refused else self.kill_at
         if now >= self.kill_at:
             self.process.end()
+
+    def _stands_still(self, now: float) -> TrainingRefused | None:
+        """Once it runs, and until it is told to stop: then it has its grace."""
+        if not self.running or self.stopped:
+            return None
+        sentence = self.progress.look(now, self.process.busy)
+        return TrainingRefused(sentence, "stalled") if sentence else None
 
     def _give_up(self) -> None:
         self._interrupt(HOPELESS_GRACE_S)

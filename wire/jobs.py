@@ -55,6 +55,8 @@ class JobSpec:
     """What all processes of the training may use together; None: what the node allows."""
     time_left_s: float | None = None
     """Seconds for which this attempt may train, of the job's time limit; None: without end."""
+    time_limit: int | None = None
+    """That limit, in seconds."""
     recording: dict[str, Any] = field(default_factory=dict)
     """Which episodes are recorded: every (n-th; 0 none), max_mb (of the job, what is left of it)."""
 

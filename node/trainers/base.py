@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, cast, get_args
 
 from wire.trainers import TRAINERS as TRAINERS
 
 Status = Literal["succeeded", "failed", "stopped"]
-Cause = Literal["user", "node"]  # user: another attempt would fail the same way; node: another attempt may succeed
+Cause = Literal["user", "memory", "node", "stalled", "time_limit", "storage", "drained"]
+"""One of wire.facts.CAUSES."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended. `error` is one sentence for a game developer, None unless failed."""
+    """How an attempt ended. `error` is one sentence for a game developer, `cause` why; both None unless failed."""
 
     status: Status
     error: str | None = None
@@ -73,8 +74,13 @@ class Ending:
     mean_reward: float | None = None
 
 
+def cause_of(said: object) -> Cause:
+    """What a trainer's process has said to be the cause; the user's fault where it said nothing that is one."""
+    return cast(Cause, said) if said in get_args(Cause) else "user"
+
+
 class TrainingRefused(Exception):
-    """The order cannot be trained at all; the message is the sentence for the game developer."""
+    """The order cannot be trained (any more); the message is the sentence for the game developer."""
 
     def __init__(self, sentence: str, cause: Cause = "user", log_tail: str = "") -> None:
         super().__init__(sentence)

@@ -22,7 +22,7 @@ GENERAL: Rules = (
     ("", r"PytorchStreamReader|invalid magic number|failed finding central directory",
      "The checkpoint to begin with is damaged.", "", "node"),
     ("", r"[Oo]ut of memory|OutOfMemory|MemoryError|can't allocate memory",
-     "The training ran out of memory.", "", "node"),
+     "The training ran out of memory.", "", "memory"),
     ("", r"No space left on device|Disk quota exceeded", "The training node's disk is full.", "", "node"),
     ("", r"(?:Torch not compiled with|No CUDA GPUs|Invalid device|CUDA error)",
      "This training node cannot use the device it is set to.", "", "node"),
@@ -44,7 +44,7 @@ def explain_error(rules: Rules, error: Mapping[str, Any], connected: bool) -> Tr
 def explain_exit(code: int) -> TrainingRefused:
     """It said nothing at all before it ended."""
     if code == SIGKILL_CODE:
-        return TrainingRefused("The trainer was killed by the system, most likely for want of memory.", "node")
+        return TrainingRefused("The trainer was killed by the system, most likely for want of memory.", "memory")
     if code > 128:
         return TrainingRefused(f"The trainer crashed (signal {code - 128}).", "node")
     return TrainingRefused(f"The trainer ended without a word (exit code {code}).", "node")

@@ -1,6 +1,7 @@
 """What a running trainer tells the node: JSON lines to an inherited file descriptor, one fact a line.
 
-Runs in the trainer's Python. Kinds: connected, alive, metrics, checkpoint, broken, error, interrupted, finished.
+Runs in the trainer's Python. Kinds: connected, alive, waiting, metrics, checkpoint, broken, error, interrupted,
+finished.
 """
 
 from __future__ import annotations

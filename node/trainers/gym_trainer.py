@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from node.trainers.base import Artifact, Command, Evidence, Machine, TrainingOrder, TrainingRefused
+from node.trainers.base import Artifact, Command, Evidence, Machine, TrainingOrder, TrainingRefused, cause_of
 from node.trainers.configuration import behaviour_yaml
 from node.trainers.explanations import Rules, explain_error, explain_exit
 from node.trainers.surroundings import check_names, trainer_environ
@@ -117,5 +117,5 @@ def behaviour_entry(order: TrainingOrder) -> dict[str, Any]:
 def _explain_error(error: Mapping[str, Any]) -> TrainingRefused:
     """What the launcher refused itself is a sentence already."""
     if error.get("type") == TrainingRefused.__name__:
-        return TrainingRefused(str(error["message"]), "node" if error.get("cause") == "node" else "user")
+        return TrainingRefused(str(error["message"]), cause_of(error.get("cause")))
     return explain_error(RULES, error, connected=True)

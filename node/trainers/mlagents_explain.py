@@ -8,10 +8,14 @@ from typing import Any
 from node.trainers.base import Evidence, TrainingOrder, TrainingRefused
 from node.trainers.explanations import Rules, explain_error, explain_exit
 
+WHILE_TRAINING: Rules = (
+    ("UnityTimeOutException", "", "The environment stopped answering in the middle of the training.", "", "stalled"),
+)
 RULES: Rules = (
     ("UnityTimeOutException", "",
-     "The environment started but did not connect to the trainer in time.",
-     "The environment stopped answering in the middle of the training.", "user"),
+     "The environment started but did not connect to the trainer in time.", "", "user"),
+    ("UnityEnvironmentException", r"return code -9\b",
+     "The environment was killed by the system, most likely for want of memory.", "", "memory"),
     ("UnityEnvironmentException", r"return code (-?\d+)",
      "The environment ended (exit code {1}) before it had connected to the trainer.",
      "The environment ended (exit code {1}) in the middle of the training.", "user"),
@@ -46,7 +50,8 @@ def explain(order: TrainingOrder, evidence: Evidence) -> TrainingRefused | None:
     if missing:
         return missing
     if "error" in facts:
-        return explain_error(RULES, facts["error"], connected="connected" in facts)
+        connected = "connected" in facts
+        return explain_error((*WHILE_TRAINING, *RULES) if connected else RULES, facts["error"], connected)
     if "finished" in facts or "interrupted" in facts:
         return None
     return explain_exit(evidence.exit_code)

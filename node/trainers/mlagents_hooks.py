@@ -14,17 +14,20 @@ from node.trainers.facts import Facts
 from node.trainers.mlagents_facts import StatsToFacts
 from node.trainers.runtime import described
 from node.trainers.stopping import StopRequest
+from node.trainers.waiting import Waiting
 
 
 def install(facts: Facts, stop: StopRequest) -> None:
     learn = importlib.import_module("mlagents.trainers.learn")
     controller = importlib.import_module("mlagents.trainers.trainer_controller").TrainerController
+    manager = importlib.import_module("mlagents.trainers.env_manager").EnvManager
     saver = importlib.import_module("mlagents.trainers.model_saver.torch_model_saver").TorchModelSaver
     _around(learn, "run_training", functools.partial(_run_training, facts))
     _around(learn, "register_stats_writer_plugins", lambda original, options: [*original(options), StatsToFacts(facts)])
     _around(controller, "_create_trainers_and_managers", functools.partial(_create_trainers, facts))
     _around(controller, "start_learning", functools.partial(_start_learning, facts))
     _around(controller, "advance", functools.partial(_advance, stop))
+    _around(manager, "get_steps", Waiting(lambda: facts.tell("waiting")).for_environment)
     _around(saver, "save_checkpoint", functools.partial(_save_checkpoint, facts))
     _around(saver, "_load_model", _load_model)
 

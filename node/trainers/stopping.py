@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-ALIVE_S = 5.0  # how often at most the node is told that steps are made
+ALIVE_S = 1.0  # how often at most the node is told that steps are made
 PATIENCE_S = 5.0  # how long a stop waits for the end of the current step before it interrupts
 
 
 class StopRequest:
     """SIGINT and SIGTERM both mean: stop, save, export. Taken between two steps if one ends soon.
 
-    `alive` is called between steps, every few seconds at most: a training without steps is ended by the node.
+    `alive` is called between steps, every second at most: a training without steps is ended by the node.
     """
 
     def __init__(self, alive: Callable[[], None] = lambda: None) -> None:

@@ -82,7 +82,7 @@ def test_a_build_is_tried_before_it_is_trained_in(tmp_path: Path, gym_id: str, s
 
 @pytest.mark.parametrize(("code", "connected", "sentence", "cause"), [
     (3, True, "The environment ended its trainer's process (exit code 3).", "user"),
-    (137, True, "The trainer was killed by the system, most likely for want of memory.", "node"),
+    (137, True, "The trainer was killed by the system, most likely for want of memory.", "memory"),
     (139, True, "The trainer crashed (signal 11).", "node"),
     (1, False, "The trainer ended without a word (exit code 1).", "node"),
 ])  # fmt: skip

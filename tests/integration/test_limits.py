@@ -95,22 +95,22 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "limits", "sentence"),
+    ("program", "limits", "sentence", "cause"),
     [
-        (EATS, ALL, "The training used more than its 200 MB of memory: it was at "),
-        (A_CHILD_EATS, ALL, "The training used more than its 200 MB of memory: it was at "),
-        (FLOODS, ALL, "The trainer wrote more than 20 MB into its log."),
-        (AN_ENVIRONMENT_FLOODS, ALL, "The environment wrote more than 20 MB into its log."),
-        (SILENT, Limits(stall_s=1), "The training stood still: it made no step for 1 s."),
+        (EATS, ALL, "The training used more than its 200 MB of memory: it was at ", "memory"),
+        (A_CHILD_EATS, ALL, "The training used more than its 200 MB of memory: it was at ", "memory"),
+        (FLOODS, ALL, "The trainer wrote more than 20 MB into its log.", "user"),
+        (AN_ENVIRONMENT_FLOODS, ALL, "The environment wrote more than 20 MB into its log.", "user"),
+        (SILENT, Limits(stall_s=1), "The training stood still: it made no step for 1 s.", "stalled"),
     ],
     ids=["eats", "a child eats", "floods", "an environment floods", "silent"],
 )
 def test_a_training_that_exceeds_a_limit_is_ended_and_says_so(
-    tmp_path: Path, program: str, limits: Limits, sentence: str
+    tmp_path: Path, program: str, limits: Limits, sentence: str, cause: str
 ) -> None:
     before = {*descendants(os.getpid())}
     ending = run(program, tmp_path, limits)
-    assert (ending.status, ending.cause, str(ending.error)[: len(sentence)]) == ("failed", "user", sentence)
+    assert (ending.status, ending.cause, str(ending.error)[: len(sentence)]) == ("failed", cause, sentence)
     assert {*descendants(os.getpid())} <= before
 
 

@@ -220,7 +220,7 @@ def test_an_environment_that_eats_memory_takes_its_training_along_and_nothing_el
     build = broken(tmp_path / "build", "eats-memory")
     limits = Limits(memory_bytes=1500 * MB)
     ending, _ = run(replace(order, environment=build, max_steps=20_000), tmp_path / "1", limits=limits)
-    assert (ending.status, ending.cause) == ("failed", "user")
+    assert (ending.status, ending.cause) == ("failed", "memory")
     assert str(ending.error).startswith("The training used more than its 1500 MB of memory: it was at 1")
 
 

@@ -32,7 +32,9 @@ def error(kind: str, message: str) -> dict[str, object]:
         ("OSError", "[Errno 8] Exec format error: '/x'",
          "The environment's executable is not a program that this machine can run.", "user"),
         ("OutOfMemoryError", "CUDA out of memory. Tried to allocate 2.00 GiB",
-         "The training ran out of memory.", "node"),
+         "The training ran out of memory.", "memory"),
+        ("UnityEnvironmentException", "Environment shut down with return code -9 (SIGKILL).",
+         "The environment was killed by the system, most likely for want of memory.", "memory"),
         ("RuntimeError", "The observations provided had Infinite values.",
          "The environment sent observations that are not finite numbers (Infinite).", "user"),
         ("ModuleNotFoundError", "No module named 'mlagents'",
@@ -47,7 +49,7 @@ def test_an_error_becomes_one_sentence(kind: str, message: str, sentence: str, c
 def test_the_same_error_reads_differently_once_the_environment_was_connected() -> None:
     timeout = error("UnityTimeOutException", "took too long")
     assert say(timeout) == ("The environment started but did not connect to the trainer in time.", "user")
-    assert say(CONNECTED, timeout) == ("The environment stopped answering in the middle of the training.", "user")
+    assert say(CONNECTED, timeout) == ("The environment stopped answering in the middle of the training.", "stalled")
 
 
 def test_braces_in_a_message_do_no_harm() -> None:
@@ -69,13 +71,14 @@ def test_an_environment_without_the_ordered_behaviour_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(137, "want of memory"), (139, "signal 11"), (1, "without a word (exit code 1)")]
+    ("code", "words", "cause"),
+    [(137, "want of memory", "memory"), (139, "signal 11", "node"), (1, "without a word (exit code 1)", "node")],
 )
-def test_a_trainer_that_says_nothing_is_explained_by_its_end(code: int, words: str) -> None:
+def test_a_trainer_that_says_nothing_is_explained_by_its_end(code: int, words: str, cause: str) -> None:
     found = say(exit_code=code)
     assert found
     assert words in found[0]
-    assert found[1] == "node"
+    assert found[1] == cause
 
 
 @pytest.mark.parametrize("kind", ["finished", "interrupted"])
