@@ -44,6 +44,9 @@ class Config:
     max_attempts: int = setting(
         3, "how often a job may fail by its node's fault, for want of memory or by standing still, until it is FAILED"
     )
+    max_time_limit: int = setting(
+        0, "most seconds for which a job may train, also one that sets no limit; 0 is without end", zero=True
+    )
     lease_seconds: float = setting(20.0, "a training whose node is silent for so long is started elsewhere")
     hello_seconds: float = setting(10.0, "how long a WebSocket may wait before it says which run it wants")
     socket_write_seconds: float = setting(10.0, "a WebSocket that takes no data for so long is cut off")

@@ -52,6 +52,8 @@ class Request:
     initialize_key: str | None = None
     initialize_sha256: str | None = None
     rerun_of: UUID | None = None
+    time_limit: int | None = None
+    """Seconds; None: without end."""
 
 
 _SUBMIT = text("""
@@ -59,12 +61,12 @@ WITH job AS (
   INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour, steps,
                     steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from,
                     env_version, build_id, trainer, num_envs, checkpoint_interval, hyperparameters, recording, requires,
-                    queue, initialize_from, initialize_key, initialize_sha256, rerun_of)
+                    queue, initialize_from, initialize_key, initialize_sha256, rerun_of, time_limit)
   VALUES (:run_id, :owner_id, 'CREATE', :state, :agent_config, :env_id, :agent_id, :num_of_areas, :behaviour, :steps,
           0, 0, :seed, :priority, 1, 1, 1, 0,
           :env_version, :build_id, :trainer, :num_envs, :checkpoint_interval, CAST(:hyperparameters AS jsonb),
           CAST(:recording AS jsonb), CAST(:requires AS jsonb), :queue, :initialize_from, :initialize_key,
-          :initialize_sha256, :rerun_of)
+          :initialize_sha256, :rerun_of, :time_limit)
   RETURNING *
 ), told AS (
   INSERT INTO events (run_id, seq, final, frame) SELECT run_id, 1, false, :frame FROM job
@@ -93,7 +95,7 @@ def submit(owner_id: UUID, request: Request, key: idempotency.Key | None = None)
         "hyperparameters": encode(request.hyperparameters), "recording": encode(request.recording),
         "requires": encode(needs), "queue": train_queue(needs),
         "initialize_from": request.initialize_from, "initialize_key": request.initialize_key,
-        "initialize_sha256": request.initialize_sha256, "rerun_of": request.rerun_of,
+        "initialize_sha256": request.initialize_sha256, "rerun_of": request.rerun_of, "time_limit": request.time_limit,
     }  # fmt: skip
     with db.engine.begin() as connection:  # a session would cost more than the statement
         if key:
@@ -124,6 +126,7 @@ def resume(
     told = None
     if state is JobState.SUCCEEDED:
         job.checkpoint_interval = request.checkpoint_interval or job.checkpoint_interval
+        job.time_limit = request.time_limit or job.time_limit
         job.job_type, job.steps, job.steps_before = "RESUME", request.steps, _reached(job)
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
         job.seed = job.seed if request.seed is None else request.seed

@@ -32,4 +32,5 @@ def same(job: Job) -> jobs.Request:
         checkpoint_interval=job.checkpoint_interval, hyperparameters=job.hyperparameters, recording=job.recording,
         requires=job.requires, initialize_from=job.initialize_from, initialize_key=job.initialize_key,
         initialize_sha256=job.initialize_sha256, rerun_of=job.run_id,
+        time_limit=job.time_limit,
     )  # fmt: skip

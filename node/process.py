@@ -103,6 +103,8 @@ class Process:
 
     def end(self) -> None:
         """Kills all of it, unless it is over already. Returns when nothing is left."""
+        with contextlib.suppress(ProcessLookupError):
+            self._shim.send_signal(signal.SIGCONT)  # somebody may have stopped it
         if self._shim.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._shim.stdin.close()

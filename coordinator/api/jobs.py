@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import hyperparameters, idempotency, initialization, jobs, queries, recordings
+from .. import hyperparameters, idempotency, initialization, jobs, queries, recordings, time_limits
 from ..models import Job
 from ..parts import parts
 from . import auth, views
@@ -29,7 +29,9 @@ def submit() -> ResponseReturnValue:
 
 def _submit(owner: auth.Owner, wanted: TrainJobBody, key: idempotency.Key | None) -> ResponseReturnValue:
     request = wanted.request()
-    recording = recordings.policy(request.recording, parts(current_app).config.recording_max_mb)
+    config = parts(current_app).config
+    recording = recordings.policy(request.recording, config.recording_max_mb)
+    time_limit = time_limits.granted(request.time_limit, config.max_time_limit)
     if wanted.run_id is not None:
         _check_resume(queries.job_of(owner.id, wanted.run_id), request)
         return _changed(jobs.resume(owner.id, wanted.run_id, request, key), owner)
@@ -39,7 +41,7 @@ def _submit(owner: auth.Owner, wanted: TrainJobBody, key: idempotency.Key | None
     behaviour = its.behaviour(request.behaviour)
     hyperparameters.check_job(its.trainer, behaviour, request.behaviour, request.hyperparameters)
     request = replace(request, trainer=its.trainer, env_version=its.version, build_id=its.build_id,
-                      recording=recording)  # fmt: skip
+                      recording=recording, time_limit=time_limit)  # fmt: skip
     row = jobs.submit(owner.id, initialization.pinned(owner.id, request), key)
     return jsonify(views.job(row, owner))
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, jobs, nodes, queries, recordings, waiting
+from .. import builds, jobs, nodes, queries, recordings, time_limits, waiting
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
@@ -112,5 +112,6 @@ def _spec(job: Job, node: UUID) -> JobSpec:
         build=views.build_to_fetch(build.row, its.download_link(build.row.key)) if build else None,
         manifest=build.row.manifest if build else None, needs_check=build.needs_check if build else False,
         threads=queries.threads_of(job), memory_mb=job.requires.get("memory_mb"),
+        time_limit=job.time_limit, time_left_s=time_limits.left(job, job.attempt),
         recording=recordings.room(job.run_id, job.recording, parts(current_app).config.recording_max_mb),
     )  # fmt: skip

@@ -93,6 +93,8 @@ class TrainJobBody(Body):
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     num_envs: Annotated[int, Field(ge=1, le=64)] = 1
     checkpoint_interval: Whole | None = None
+    time_limit: Annotated[int, Field(ge=1, le=31_536_000)] | None = None
+    """Seconds."""
     hyperparameters: dict[str, Any] = {}
     initialize_from: Annotated[UUID, Field(strict=False)] | None = None
     recording: Recording | None = None
@@ -105,7 +107,7 @@ class TrainJobBody(Body):
             num_envs=self.num_envs, checkpoint_interval=self.checkpoint_interval, hyperparameters=self.hyperparameters,
             recording=self.recording.model_dump(exclude_none=True) if self.recording else {},
             requires=self.requires.model_dump(exclude_defaults=True) if self.requires else {},
-            initialize_from=self.initialize_from,
+            initialize_from=self.initialize_from, time_limit=self.time_limit,
         )  # fmt: skip
 
 

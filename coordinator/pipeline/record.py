@@ -60,7 +60,7 @@ def ending(max_attempts: int, report: AttemptComplete) -> None:
         _end(attempt, kind, cause, is_fault=kind == retries.NODE)
         if job.attempt == attempt.number:
             job.log_tail = said.log_tail or None
-            if said.status in ("succeeded", "stopped"):
+            if said.status in ("succeeded", "stopped") or kind == "time_limit":
                 job.steps_trained, job.mean_reward = said.steps, said.mean_reward
             _conclude(job, attempt, said.error, max_attempts, report)
     ledger.done(TASK_FINISH, report.run_id, report.attempt)

@@ -37,7 +37,7 @@ def job() -> dict[str, Any]:
         agent_id="1", env_id="reach1d", num_of_areas=8, env_version="1.0.0", attempt=1, seed=7,
         steps_trained=0, mean_reward=None, last_seq=5, error="It was cancelled.",
         created_at=datetime.fromisoformat("2026-11-23T01:55:05.378354+00:00"),
-        num_envs=1, checkpoint_interval=None, recording={"every": 1, "max_mb": 50},
+        num_envs=1, checkpoint_interval=None, time_limit=None, recording={"every": 1, "max_mb": 50},
         hyperparameters={"learning_rate": 0.001}, initialize_from=None,
         rerun_of=None, comparison=None, requires={}, waiting_for=None,
         cancel_requested_at=datetime.fromisoformat("2026-11-23T01:56:00+00:00"),

@@ -167,6 +167,7 @@ def _row() -> Any:
         (
             "num_envs",
             "checkpoint_interval",
+            "time_limit",
             "hyperparameters",
             "env_version",
             "initialize_from",
