@@ -2,6 +2,8 @@
 
 import json
 import struct
+import threading
+import time
 from typing import Any
 
 import requests
@@ -48,3 +50,53 @@ def farewell(socket: Any) -> tuple[list[dict[str, Any]], int]:
         return texts, 1006
     finally:
         socket.shutdown()
+
+
+class Faithful(threading.Thread):
+    """A game that comes back with `after` until the server says that all was sent, whatever happens on the way."""
+
+    def __init__(self, platform: Platform, run_id: str, **options: Any) -> None:
+        super().__init__(daemon=True)
+        self._platform, self._run_id, self._options = platform, run_id, options
+        self.messages: list[dict[str, Any]] = []
+        self.binaries: list[bytes] = []
+        self.codes: list[int] = []
+        """With which its connections have ended."""
+        self.start()
+
+    def run(self) -> None:
+        while self.codes[-1:] != [1000]:
+            try:
+                self.codes.append(self._watch())
+            except (OSError, websocket.WebSocketException):
+                self.codes.append(1006)
+            if self.codes[-1] != 1000:
+                time.sleep(0.2)
+
+    def _watch(self) -> int:
+        """One connection, to its end; the code with which it was closed."""
+        made = connect(self._platform, self._platform.token, **self._options)
+        try:
+            made.send(json.dumps({"run_id": self._run_id, "after": self.messages[-1]["seq"] if self.messages else 0}))
+            while True:
+                kind, data = made.recv_data()
+                if kind == websocket.ABNF.OPCODE_CLOSE:
+                    return int(struct.unpack("!H", data[:2])[0])
+                if kind == websocket.ABNF.OPCODE_BINARY:
+                    self.binaries.append(data)
+                elif "seq" in (message := json.loads(data)):
+                    self.messages.append(message)
+        finally:
+            made.shutdown()
+
+    @property
+    def seqs(self) -> list[int]:
+        return [message["seq"] for message in self.messages]
+
+    def finish(self, seconds: float = 60) -> "Faithful":
+        """Until all was sent."""
+        self.join(seconds)
+        assert not self.is_alive(), (
+            f"After {seconds:.0f} s it has {len(self.messages)} messages, and {self.codes[-5:]}."
+        )
+        return self
