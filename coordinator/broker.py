@@ -5,12 +5,14 @@ import socket
 from typing import Any
 from uuid import UUID
 
+from amqp import method_framing
 from amqp.exceptions import MessageNacked
 from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection, Exchange, Queue
 
 from wire import names
+from wire.rejected import readable
 from wire.settings import SETTINGS
 
 LONGEST_PAUSE_SECONDS = 5
@@ -36,15 +38,14 @@ OUTCOME_QUEUE = Queue(
     names.OUTCOME_QUEUE,
     Exchange(names.OUTCOME_EXCHANGE, type="topic", durable=True),
     names.OUTCOME_QUEUE,
-    queue_arguments={"x-queue-type": "classic"},
+    queue_arguments=names.OUTCOME_QUEUE_ARGUMENTS,
 )
 EVENT_QUEUE = Queue(
     # not among task_queues: a quorum queue there would change the prefetching of every worker
     names.EVENT_QUEUE,
     Exchange(names.EVENT_EXCHANGE, type="topic", durable=True),
     names.EVENT_ROUTING_KEY,
-    # quorum: events outlive a restart of the broker; one active consumer: two recorders must not mix up their order
-    queue_arguments={"x-queue-type": "quorum", "x-single-active-consumer": True},
+    queue_arguments=names.EVENT_QUEUE_ARGUMENTS,
 )
 STATE_EXCHANGE = Exchange(names.STATE_EXCHANGE, type="topic", durable=True)
 FANOUT_EXCHANGE = Exchange(names.FANOUT_EXCHANGE, type="fanout", durable=True)
@@ -64,8 +65,14 @@ class Amqp(AMQP):
     Connection = Returning
 
 
+def read_every_message() -> None:
+    """In this process, from now on: a message whose properties can't be read does not end a connection."""
+    method_framing.Message = readable(method_framing.Message)
+
+
 def make_celery(broker_url: str, role: str) -> Celery:
     """The Celery app of a coordinator's process; `role` names its connections in RabbitMQ's management."""
+    read_every_message()
     celery = Celery("train_jobs", broker=broker_url, backend="disabled://", amqp=Amqp)
     celery.conf.update(SETTINGS)
     transport = dict(SETTINGS["broker_transport_options"])

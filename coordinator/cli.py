@@ -1,13 +1,14 @@
 """The coordinator's commands, under `flask --app wsgi`."""
 
 import signal
+import time
 from collections.abc import Callable
 
 import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from . import broker, tokens
+from . import broker, broker_check, broker_words, rejections, tokens
 from . import nodes as training_nodes
 from .errors import CoordinatorError
 from .parts import parts
@@ -19,11 +20,12 @@ from .sweeper import Sweeper
 
 users = AppGroup("tokens", help="Tokens of users.")
 nodes = AppGroup("nodes", help="Training nodes.")
+rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
-    for command in (users, nodes, recorder, storage):
+    for command in (users, nodes, recorder, storage, rejected, rabbitmq):
         app.cli.add_command(command)
 
 
@@ -71,6 +73,49 @@ def storage() -> None:
     parts(current_app).storage.ensure_bucket()
 
 
+@rabbitmq.command("check")
+@click.option("--wait", default=0, help="Wait so many seconds to see whether RabbitMQ waits as long.")
+def check_broker(wait: int) -> None:
+    """Look whether RabbitMQ allows all that is needed, and print a line about each thing that it does not.
+
+    Its consumer_timeout shows only with --wait: RabbitMQ closes a channel within a minute after it is over.
+    """
+    found: list[str] = []
+    connection = broker.make_celery(parts(current_app).config.broker_url, "check").connection_for_read(heartbeat=0)
+    try:
+        connection.connect()
+        click.echo(f"✓ RabbitMQ {broker_check.version_of(connection)} at {connection.hostname} takes our login.")
+        found += [f"{trouble.what} {trouble.advice}" for trouble in broker_check.look(connection)]
+        over = time.monotonic() + wait
+        if wait:
+            broker_check.keep_canary(connection, lambda: time.monotonic() > over or len(found) > 0, found.append)
+    except broker_words.KNOWN as error:
+        found.append(broker_words.sentence(error))
+    finally:
+        connection.collect()
+    for line in found:
+        click.echo(f"✗ {line}")
+    if found:
+        raise SystemExit(1)
+    click.echo("✓ Rights, queues and the size of messages are as they should be.")
+
+
+@click.command("rejected")
+@click.option("--limit", default=20, show_default=True, help="How many of the newest are shown.")
+@with_appcontext
+def rejected(limit: int) -> None:
+    """Print how many messages nobody could use, from where they came, and the newest with their reasons."""
+    counts = rejections.counts()
+    for one in counts:
+        click.echo(f"{one.source}: {one.count}, the last at {one.last_at:%Y-%m-%d %H:%M:%S %Z}")
+    for message in rejections.newest(limit):
+        click.echo(
+            f"\n{message.created_at:%Y-%m-%d %H:%M:%S} {message.source}: {message.reason}\n  {message.body[:200]!r}"
+        )
+    if not counts:
+        click.echo("No message was set aside.")
+
+
 @click.command("recorder")
 @with_appcontext
 def recorder() -> None:
@@ -82,4 +127,4 @@ def recorder() -> None:
     sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds, Probe(celery))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(consumer, "should_stop", True))
-    run_beside(consumer, Relay(app, celery).run, *sweeper.loops())
+    run_beside(consumer, Relay(app, celery).run, *sweeper.loops(), broker_check.BrokerWatch(celery).run)

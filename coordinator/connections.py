@@ -8,8 +8,11 @@ import time
 from typing import Any
 
 from sqlalchemy import Engine, event
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
+AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
+"""What is raised while PostgreSQL is away, starts, or takes nothing: the same work may be done later."""
 IDLE_SECONDS = 1.0
 
 

@@ -13,25 +13,36 @@ from celery import Celery
 from flask import Flask
 from kombu import Connection, Consumer
 from kombu.mixins import ConsumerMixin
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from wire.codec import NotAMessage, decode
 from wire.facts import BadFact, Fact, facts_from_wire
 from wire.names import EVENT_TYPE
+from wire.rejected import MAX_BODY_CHARACTERS, MAX_BYTES
 
-from . import pulses
+from . import broker_words, pulses
 from .broker import EVENT_QUEUE
+from .connections import AWAY
 from .extensions import db
 from .pipeline import record
 from .pipeline.receiver import deliver
 from .pipeline.reports import FactsReported
 
 log = logging.getLogger(__name__)
+SOURCE = "events"
 PREFETCH = 500
 WINDOW_SECONDS = 0.02
 """How long a batch waits for more after its first message: the price in latency of storing before telling."""
 BEAT_SECONDS = 10.0
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 64 * 1024 * 1024
+"""So much is held in memory at once, however many messages it is."""
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Beginning(bytes):
+    """What is kept of a message that is too large; `size` is how large."""
+
+    size: int
 
 
 class Recorder(ConsumerMixin):
@@ -41,7 +52,27 @@ class Recorder(ConsumerMixin):
         self.connection: Connection = celery.connection_for_read(heartbeat=60)
         self._app = app
         self._batch: list[Any] = []
+        self._bytes = 0
         self._since = 0.0
+
+    def run(self, *_: Any, **__: Any) -> None:
+        """Through everything the broker does: each time it consumes anew, and what was not acknowledged comes again."""
+        pause = 1.0
+        while not self.should_stop:
+            began = time.monotonic()
+            try:
+                for _turn in self.consume():
+                    pass
+            except Exception as error:  # whatever it is, nothing is recorded while this stands still
+                pause = 1.0 if time.monotonic() > began + 60 else min(pause * 2, LONGEST_PAUSE_SECONDS)
+                log.error("%s The recorder begins again in %.0f s.", broker_words.sentence(error), pause,
+                          exc_info=not isinstance(error, broker_words.KNOWN))  # fmt: skip
+                self._rest(pause)
+
+    def _rest(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.should_stop and time.monotonic() < until:
+            time.sleep(0.2)
 
     def get_consumers(self, consumer: type[Consumer], channel: Any) -> list[Consumer]:
         return [consumer(EVENT_QUEUE, on_message=self._collect, prefetch_count=PREFETCH)]
@@ -49,6 +80,7 @@ class Recorder(ConsumerMixin):
     def on_connection_revived(self) -> None:
         """What was not acknowledged comes again on the new connection."""
         self._batch.clear()
+        self._bytes = 0
 
     def on_connection_error(self, exc: Exception, interval: float) -> None:
         log.warning("RabbitMQ is away (%s); trying again in %.0f s.", exc, interval)
@@ -85,38 +117,54 @@ class Recorder(ConsumerMixin):
         return max(0.0005, self._since + WINDOW_SECONDS - time.monotonic()) if self._batch else 1.0
 
     def _is_full(self) -> bool:
-        enough = len(self._batch) >= PREFETCH or time.monotonic() - self._since >= WINDOW_SECONDS
+        enough = (
+            len(self._batch) >= PREFETCH
+            or self._bytes >= BATCH_BYTES
+            or time.monotonic() - self._since >= WINDOW_SECONDS
+        )
         return bool(self._batch) and enough
 
     def _collect(self, message: Any) -> None:
         if not self._batch:
             self._since = time.monotonic()
+        if len(message.body) > MAX_BYTES:
+            message.body = _beginning(message.body)
+        self._bytes += len(message.body)
         self._batch.append(message)
 
     def _record(self, connection: Connection) -> None:
-        batch, self._batch = self._batch, []
         while not self.should_stop:
             try:
                 with self._app.app_context():
-                    record_messages([message.body for message in batch])
+                    record_messages([message.body for message in self._batch])
                 break
-            except (OperationalError, InterfaceError) as error:
-                log.warning("PostgreSQL is away, %s messages wait: %s", len(batch), str(error).splitlines()[0])
-                connection.heartbeat_check()
-                time.sleep(1)
+            except AWAY as error:
+                log.warning("PostgreSQL is away, %s messages wait: %s", len(self._batch), str(error).splitlines()[0])
+                self._listen(connection, 1.0)
         else:
             return  # not recorded, not acknowledged: the broker keeps them
-        batch[-1].ack(multiple=True)
+        self._batch[-1].ack(multiple=True)
+        self._batch, self._bytes = [], 0
+
+    def _listen(self, connection: Connection, seconds: float) -> None:
+        """To what the broker says meanwhile: heartbeats, more messages while there is room, its farewell."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._bytes >= BATCH_BYTES:
+                time.sleep(left)
+            else:
+                self._drain(connection, left)
+        connection.heartbeat_check()
 
 
 def record_messages(bodies: list[Any]) -> None:
     """Records a batch; where one message makes the batch fail, that one is set aside and the rest is recorded.
 
-    Raises OperationalError or InterfaceError while PostgreSQL is away.
+    Raises one of AWAY while PostgreSQL is away.
     """
     try:
         _record_all(bodies)
-    except (OperationalError, InterfaceError):
+    except AWAY:
         db.session.rollback()
         raise
     except Exception as error:  # a message that only the database could refuse
@@ -126,7 +174,8 @@ def record_messages(bodies: list[Any]) -> None:
                 record_messages([body])
             return
         log.exception("A message can't be recorded and is set aside.")
-        _set_aside(repr(error), bodies[0])
+        record.reject(SOURCE, repr(error), bodies[0])
+        db.session.commit()
 
 
 def _record_all(bodies: list[Any]) -> None:
@@ -135,24 +184,26 @@ def _record_all(bodies: list[Any]) -> None:
         try:
             facts += _facts(body)
         except (NotAMessage, BadFact) as error:
-            _set_aside(str(error), body)
+            record.reject(SOURCE, str(error), body)
     if facts:
         deliver(FactsReported(facts))
+    db.session.commit()
 
 
 def _facts(body: Any) -> list[Fact]:
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise BadFact(f"The message has {len(body)} bytes; at most {MAX_MESSAGE_BYTES} are taken.")
+    if isinstance(body, Beginning):
+        raise BadFact(f"The message has {body.size} bytes; at most {MAX_BYTES} are taken.")
     message = decode(body)
     if message.get("type") != EVENT_TYPE:
         raise BadFact(f"An event of the type {str(message.get('type'))[:80]!r} is not known here.")
     return facts_from_wire(message)
 
 
-def _set_aside(reason: str, body: Any) -> None:
-    text = bytes(body).decode("utf-8", "replace") if isinstance(body, bytes | memoryview) else str(body)
-    record.reject("events", reason, text)
-    db.session.commit()
+def _beginning(body: Any) -> Beginning:
+    some = body[:MAX_BODY_CHARACTERS]
+    its = Beginning(some.encode("utf-8", "replace") if isinstance(some, str) else some)
+    its.size = len(body)
+    return its
 
 
 def run_beside(recorder: Recorder, *loops: Any) -> None:

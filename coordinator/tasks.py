@@ -11,19 +11,19 @@ from uuid import UUID
 
 from celery import Celery
 from flask import Flask
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from wire import names
 from wire.archive import Limits
 from wire.facts import BadFact, Outcome
+from wire.rejected import Rejected
 from wire.uploads import Upload
 
-from . import probe
+from . import probe, rejections
+from .connections import AWAY
 from .errors import Unavailable
 from .extensions import db
-from .pipeline import record
 from .pipeline.receiver import deliver
-from .pipeline.reports import AttemptComplete, AttemptLost, FileUploaded, OutcomeReported, Report
+from .pipeline.reports import AttemptComplete, AttemptLost, FileUploaded, OutcomeReported
 from .storage import Storage
 from .verification import verify
 
@@ -41,18 +41,22 @@ def register(celery: Celery, app: Flask) -> None:
 
     @celery.task(name=names.TASK_OUTCOME, **OPTIONS)
     def outcome(message: Any) -> None:
-        _patiently(app, lambda: _outcome(message))
+        _patiently(app, lambda: _usable("outcome", message, _outcome))
 
     @celery.task(name=names.TASK_UPLOADED, bind=True, **OPTIONS)
     def uploaded(self: Any, message: Any) -> None:
         try:
-            _patiently(app, lambda: _uploaded(message))
+            _patiently(app, lambda: _usable("uploads", message, _uploaded))
         except Unavailable as error:  # S3; the file lies in staging, and no other task than this one knows of it
             raise self.retry(exc=error, countdown=S3_PAUSE_SECONDS, max_retries=None) from error
 
     @celery.task(name=names.TASK_LOST, **OPTIONS)
     def lost(task_id: str, run_id: str, attempt: int) -> None:
-        _patiently(app, lambda: _lost(task_id))
+        _patiently(app, lambda: _usable("lost", task_id, _lost))
+
+    @celery.task(name=names.TASK_REJECTED, **OPTIONS)
+    def rejected(message: Any) -> None:
+        _patiently(app, lambda: _usable(names.TRAIN_QUEUE, message, _rejected))
 
     @celery.task(name=names.TASK_FINISH, **OPTIONS)
     def finish(run_id: str, attempt: int) -> None:
@@ -74,26 +78,26 @@ def register_verification(celery: Celery, app: Flask, storage: Storage, limits: 
             verify(storage, limits, UUID(build_id))
 
 
-def _outcome(message: Any) -> None:
-    if message is None:
-        return  # the node dropped the task: the attempt was not wanted any more
+def _usable(source: str, message: Any, work: Callable[[Any], None]) -> None:
+    """Does the work, or sets the message aside: what is wrong with it would be as wrong the next time."""
     try:
-        report: Report = OutcomeReported(Outcome.from_wire(message))
-    except BadFact as error:
-        record.reject("outcome", str(error), str(message))
-        db.session.commit()
-        return
-    deliver(report)
+        work(message)
+    except (*AWAY, Unavailable):
+        raise
+    except Exception as error:
+        if not isinstance(error, BadFact):
+            log.exception("A message can't be used and is set aside.")
+        db.session.rollback()
+        rejections.set_aside(Rejected.of(source, str(error) or repr(error), message))
+
+
+def _outcome(message: Any) -> None:
+    if message is not None:  # else the node dropped the task: the attempt was not wanted any more
+        deliver(OutcomeReported(Outcome.from_wire(message)))
 
 
 def _uploaded(message: Any) -> None:
-    try:
-        report = FileUploaded(Upload.from_wire(message))
-    except BadFact as error:
-        record.reject("uploads", str(error), str(message))
-        db.session.commit()
-        return
-    deliver(report)
+    deliver(FileUploaded(Upload.from_wire(message)))
 
 
 def _lost(task_id: str) -> None:
@@ -101,10 +105,12 @@ def _lost(task_id: str) -> None:
     try:
         run_id, attempt = names.attempt_of(task_id)
     except ValueError:
-        record.reject("lost", "The task's id is not one of ours.", task_id)
-        db.session.commit()
-        return
+        raise BadFact("The task's id is not one of ours.") from None
     deliver(AttemptLost(run_id, attempt, LOST, is_fault=True))
+
+
+def _rejected(message: Any) -> None:
+    rejections.set_aside(Rejected.from_wire(names.TRAIN_QUEUE, message))
 
 
 def _patiently(app: Flask, work: Callable[[], None]) -> None:
@@ -113,6 +119,6 @@ def _patiently(app: Flask, work: Callable[[], None]) -> None:
         try:
             with app.app_context():
                 return work()
-        except (OperationalError, InterfaceError) as error:
+        except AWAY as error:
             log.warning("PostgreSQL is away; an outcome waits: %s", str(error).splitlines()[0])
             time.sleep(1)

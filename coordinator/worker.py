@@ -7,7 +7,7 @@ from celery.signals import celeryd_init
 
 from wire.settings import WORKER_CONTROL
 
-from . import broker, tasks
+from . import broker, outcome_consumer, tasks
 from .app import create_app
 from .parts import parts
 from .pipeline import steps
@@ -21,6 +21,7 @@ def create_worker() -> Celery:
     celery = broker.make_celery(its.config.broker_url, "results")
     tasks.register(celery, app)
     tasks.register_verification(celery, app, its.storage, limits_of(its.config))
+    celery.conf.worker_consumer = outcome_consumer.make_consumer(app)
     steps.connect(its.storage, its.publisher, its.config)
 
     @celeryd_init.connect(weak=False)

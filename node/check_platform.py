@@ -6,18 +6,17 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
 import requests
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from kombu import Connection
 
+from wire.broker_check import NODE, troubles
 from wire.names import VERSION
 
 from .central import Away, Central, Refused
 from .check import FAILED, NOTE, PASSED, Check, Finding
 from .config import Config
-from .queues import outcome_queue, train_queue
 
 SECONDS = 5
 PROBE_BYTES = 256 * 1024
@@ -80,8 +79,10 @@ def rabbitmq(config: Config) -> Iterator[Finding]:
     where = f"RabbitMQ at {connection.hostname}"
     try:
         connection.connect()
-        _declare(connection)
-        yield Finding(PASSED, f"{where} takes this node's login, and has its queues.")
+        found = list(troubles(connection, NODE))
+        yield from (Finding(FAILED, trouble.what, trouble.advice) for trouble in found)
+        if not found:
+            yield Finding(PASSED, f"{where} takes this node's login and its largest messages, and has its queues.")
     except (AccessRefused, NotAllowed) as error:
         yield Finding(FAILED, f"{where} refuses this node: {_said(error)}.",
                       "BROKER_URL must have a user, password and virtual host that RabbitMQ knows.")  # fmt: skip
@@ -89,11 +90,6 @@ def rabbitmq(config: Config) -> Iterator[Finding]:
         yield Finding(FAILED, f"{where} does not answer: {_said(error)}.", "Check BROKER_URL, and firewalls between.")
     finally:
         connection.collect()
-
-
-def _declare(connection: Any) -> None:
-    for queue in (train_queue(), outcome_queue()):
-        queue(connection.default_channel).declare()
 
 
 def _said(error: Exception) -> str:

@@ -14,4 +14,4 @@ def train_queue(name: str = names.TRAIN_QUEUE) -> Queue:
 def outcome_queue() -> Queue:
     """Where outcomes go, and news of files."""
     exchange = Exchange(names.OUTCOME_EXCHANGE, type="topic", durable=True)
-    return Queue(names.OUTCOME_QUEUE, exchange, names.OUTCOME_QUEUE, queue_arguments={"x-queue-type": "classic"})
+    return Queue(names.OUTCOME_QUEUE, exchange, names.OUTCOME_QUEUE, queue_arguments=names.OUTCOME_QUEUE_ARGUMENTS)

@@ -5,12 +5,14 @@ It knows only what a node needs: the queue of trainings and the exchange for out
 
 import os
 
+from amqp import method_framing
 from celery import Celery
 
 from wire import names
+from wire.rejected import readable
 from wire.settings import SETTINGS, WORKER_CONTROL
 
-from . import signals, tasks
+from . import rejections, signals, tasks
 from .config import Config
 from .connection import Amqp
 from .queues import outcome_queue, train_queue
@@ -38,6 +40,8 @@ def create_worker(config: Config | None = None) -> Celery:
         },
         **WORKER_CONTROL,
     )  # fmt: skip
+    celery.conf.worker_consumer = rejections.make_consumer(celery)
+    method_framing.Message = readable(method_framing.Message)
     tasks.register(celery, config)
     signals.connect(celery, config)
     return celery

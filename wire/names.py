@@ -10,6 +10,7 @@ from .codec import encode
 TRAIN_EXCHANGE = TRAIN_QUEUE = "train"
 OUTCOME_QUEUE = "coord"
 OUTCOME_EXCHANGE = "coordx"  # a topic of its own: a node may write here without the right to write to every queue
+OUTCOME_QUEUE_ARGUMENTS: dict[str, Any] = {"x-queue-type": "classic"}
 UNUSED_QUEUE_MILLISECONDS = 3_600_000
 MAX_PRIORITY = 10
 DEFAULT_PRIORITY = 5
@@ -23,12 +24,15 @@ TASK_FINISH = "coord.finish"
 TASK_UPLOADED = "coord.uploaded"  # a node has put a file of a running attempt into staging: wire.uploads.Upload
 TASK_PROBE = "coord.probe"  # has everything before it been taken from the queue?
 TASK_VERIFY = "coord.verify"  # a build has been uploaded
+TASK_REJECTED = "coord.rejected"  # a node could not use what was in a queue of trainings: wire.rejected.Rejected
 
 # Celery events: Flower folds the group `task-` into its own states, so ours are a group of their own
 EVENT_EXCHANGE = "celeryev"
 EVENT_TYPE = "training-facts"
 EVENT_ROUTING_KEY = "training.facts"
 EVENT_QUEUE = "training.facts"
+# quorum: events outlive a restart of the broker; one active consumer: two recorders must not mix up their order
+EVENT_QUEUE_ARGUMENTS: dict[str, Any] = {"x-queue-type": "quorum", "x-single-active-consumer": True}
 
 # The broker fanout that feeds every web process
 FANOUT_EXCHANGE = "web"
@@ -36,6 +40,8 @@ FANOUT_EXCHANGE = "web"
 # What builds say of their world while they train: a topic exchange from the nodes' bridges straight to the web
 # processes, routing key = run_id, body = the build's own bytes; nothing of it is stored by the broker
 STATE_EXCHANGE = "states"
+LARGEST_MESSAGE = 8 * 1024 * 1024
+"""In bytes: what a build may say, the outcome of a training with all its manifests."""
 BRIDGE_PATH = "/api/v1/train-instance-stream"
 
 NODE_API = "/api/v1/node"

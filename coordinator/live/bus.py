@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 from kombu import Connection, Consumer, Queue
 from kombu.mixins import ConsumerMixin
 
-from wire.codec import NotAMessage, decode, encode
+from wire.codec import decode, encode
 
 from ..broker import FANOUT_EXCHANGE, Returning
 from ..ledger import Logged, Told
@@ -108,5 +108,5 @@ class Listener(ConsumerMixin):
                 self._hub.publish(UUID(run_id), [(int(seq), bool(final), str(frame)) for _, seq, final, frame in some])
             for run_id, attempt, before, n, frame in body.get("logs", ()):
                 self._hub.publish_log(UUID(run_id), Piece((int(attempt), int(n)), int(before), str(frame)))
-        except (NotAMessage, KeyError, ValueError, TypeError, AttributeError) as error:
-            log.warning("A message on the fanout could not be read: %s", error)
+        except Exception as error:  # bytes from anywhere: the next message may be a good one
+            log.warning("A message on the fanout could not be read: %r", error)

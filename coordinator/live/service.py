@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
+from ..broker import read_every_message
 from ..pulses import BEAT_SECONDS
 from .bus import Listener
 from .hub import Hub
@@ -33,6 +34,7 @@ class Live:
 
     def start(self) -> None:
         """From now on the hub is fed."""
+        read_every_message()
         threading.Thread(target=self._listen, name="fanout-listener", daemon=True).start()
         threading.Thread(target=self._listen_to_states, name="states-listener", daemon=True).start()
         threading.Thread(target=self._check, name="fanout-check", daemon=True).start()

@@ -110,7 +110,7 @@ class _Consumer:
     def _receive(self, message: Any) -> None:
         try:
             run_id, attempt = UUID(message.delivery_info["routing_key"]), int(message.headers["attempt"])
-        except (ValueError, TypeError, KeyError) as error:
+        except Exception as error:  # bytes from anywhere: the next message may be a good one
             log.warning("A state without run or attempt came: %r", error)
             return
         if not self._hub.is_watched(run_id):

@@ -1,14 +1,18 @@
 """The database's part of the pipeline: what a report changes, each in one transaction, each safe to repeat."""
 
+from typing import Any
+
 from sqlalchemy import func, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from wire.facts import Outcome
 from wire.names import TASK_FINISH
+from wire.rejected import Rejected
 
 from .. import ledger, nodes, queries, retries
 from ..extensions import db
 from ..lifecycle import Change
-from ..models import Attempt, Job, RejectedMessage
+from ..models import Attempt, Job, RejectedCount, RejectedMessage
 from . import reruns
 from .batch import record_facts
 from .reports import AttemptComplete, AttemptLost, FactsReported, OutcomeReported
@@ -79,10 +83,13 @@ def loss(max_attempts: int, report: AttemptLost) -> None:
     db.session.commit()
 
 
-def reject(source: str, reason: str, body: str) -> None:
-    """Sets aside a message that nobody can use, inside the caller's transaction."""
-    clean = body.replace("\0", "")[:10_000]
-    db.session.execute(insert(RejectedMessage).values(source=source, reason=reason[:2_000], body=clean))
+def reject(source: str, reason: str, body: Any) -> None:
+    """Sets aside a message that nobody can use, inside the caller's transaction, and counts it."""
+    its = Rejected.of(source, reason, body)
+    db.session.execute(insert(RejectedMessage).values(source=its.source, reason=its.reason, body=its.body))
+    one_more = {"count": RejectedCount.count + 1, "last_at": func.now()}
+    counted = upsert(RejectedCount).values(source=source)
+    db.session.execute(counted.on_conflict_do_update(index_elements=["source"], set_=one_more))
 
 
 def _is_lost(report: AttemptLost) -> bool:

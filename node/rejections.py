@@ -1,0 +1,36 @@
+"""What comes on a queue of trainings and is none: it is handed to the coordinator, and no slot is taken for it."""
+
+from typing import Any
+
+from celery import Celery
+from celery.worker.consumer import Consumer
+
+from wire import names
+from wire.aside import Aside, SetsAside
+from wire.facts import uuid_of, whole
+from wire.rejected import Rejected, Unusable
+
+
+def make_consumer(celery: Celery) -> type[Consumer]:
+    """Celery's consumer for the queues of trainings."""
+
+    def keep(rejected: Rejected) -> None:
+        celery.send_task(names.TASK_REJECTED, args=[rejected.to_wire()])
+
+    return type("TrainingConsumer", (SetsAside, Consumer), {
+        "source": names.TRAIN_QUEUE, "known": {names.TASK_TRAIN: check}, "aside": Aside(keep),
+    })  # fmt: skip
+
+
+def check(args: list[Any], kwargs: dict[str, Any], embedded: dict[str, Any]) -> None:
+    """Raises ValueError or TypeError for what is no order to train."""
+    _attempt(*args, **kwargs)
+    for name in ("callbacks", "errbacks"):
+        its = embedded.get(name) or []
+        if not isinstance(its, list) or not all(isinstance(one, dict) for one in its):
+            raise Unusable(f"A training's {name} must be a list of tasks.")
+
+
+def _attempt(run_id: Any, attempt: Any) -> None:
+    uuid_of(run_id)
+    whole(attempt, "attempt", 1)
