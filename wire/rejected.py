@@ -115,7 +115,7 @@ def readable(kind: type[Any]) -> type[Any]:
                 return offset
             if "compression" in (self.properties.get("application_headers") or {}):
                 self._leave_out("Nobody compresses messages here.")  # a bomb, for all we know
-            if self.properties.get("content_encoding", "utf-8").lower() not in ENCODINGS:
+            if str(self.properties.get("content_encoding", "")).lower() not in ENCODINGS:
                 self._leave_out("Messages here are encoded in UTF-8.")
             return end
 
