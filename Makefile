@@ -8,7 +8,7 @@ ARGS ?=
 ONCE_1 := --once
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test heavy rabbitmq4 lint bench services clean clean-data distclean not-running
+.PHONY: help setup run test heavy rabbitmq4 broker lint bench services clean clean-data distclean not-running
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ rabbitmq4: setup ## Run the tests that need a broker on RabbitMQ 4 instead of th
 	@$(VENV)/python -m scripts.rabbitmq4
 	@exec env RABBITMQ_ROOT="$(CURDIR)/.data/rabbitmq4" $(VENV)/python -m pytest --numprocesses 2 --dist loadfile \
 		$(or $(ARGS),tests/contract tests/integration tests/acceptance tests/rabbitmq4)
+
+broker: setup ## Run the same tests on a broker of yours: TEST_BROKER_URL=amqp://... TEST_BROKER_API=http://.../api/
+	@test -n "$$TEST_BROKER_URL" -a -n "$$TEST_BROKER_API" || { echo "make broker TEST_BROKER_URL=amqp://user:password@host:port/vhost" \
+		"TEST_BROKER_API=http://user:password@host:port/api/"; exit 1; }
+	@exec $(VENV)/python -m pytest --numprocesses 2 --dist loadfile -m "not own_broker" \
+		$(or $(ARGS),tests/contract tests/integration tests/acceptance)
 
 lint: setup ## Check style, types and the direction of imports
 	$(VENV)/ruff check .

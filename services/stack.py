@@ -51,7 +51,8 @@ class Stack:
     @property
     def env(self) -> dict[str, str]:
         """The variables by which the platform's processes find the services."""
-        names = ("DATABASE_URL", "BROKER_URL", "S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY")
+        names = ("DATABASE_URL", "BROKER_URL", "FLOWER_BROKER_API", "S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID",
+                 "S3_SECRET_ACCESS_KEY")  # fmt: skip
         env = {name: self.environ[name] for name in names if name in self.environ} | self._s3_settings()
         if self.postgres:
             env["DATABASE_URL"] = self.postgres.url

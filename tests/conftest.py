@@ -12,7 +12,6 @@ import flask_migrate
 import hypothesis
 import psycopg2
 import pytest
-import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -28,6 +27,7 @@ from coordinator.pipeline.receiver import reported
 from coordinator.storage import Storage
 from services.platform import Platform
 from services.stack import Stack
+from tests.brokers import broker_of_tests, virtual_host
 from tests.jobs import bearer
 from tests.played_node import PlayedNode
 from tests.stub_node import StubNode
@@ -46,8 +46,13 @@ _storages: dict[str, Storage] = {}  # boto3 takes half a second to make a client
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, RabbitMQ and S3 for all tests that do not stop them."""
-    running = Stack(tmp_path_factory.mktemp("services"), environ={})
-    running.start()
+    with broker_of_tests() as environ:
+        running = Stack(tmp_path_factory.mktemp("services"), environ=environ)
+        running.start()
+        yield from _without_fsync(running)
+
+
+def _without_fsync(running: Stack) -> Iterator[Stack]:
     sql(running, "ALTER SYSTEM SET fsync = off", "postgres")  # nobody pulls the plug here, and databases come and go
     sql(running, "SELECT pg_reload_conf()", "postgres")
     yield running
@@ -209,14 +214,8 @@ def node(template: Template) -> dict[str, str]:
 @pytest.fixture
 def vhost(stack: Stack) -> Iterator[str]:
     """The address of an empty virtual host of the broker."""
-    name, rabbitmq = f"test_{os.getpid()}_{next(_numbers)}", stack.rabbitmq
-    assert rabbitmq is not None
-    api, user = rabbitmq.management_api, rabbitmq.url.partition("//")[2].partition(":")[0]
-    everything = {"configure": ".*", "write": ".*", "read": ".*"}
-    requests.put(f"{api}vhosts/{name}", timeout=10).raise_for_status()
-    requests.put(f"{api}permissions/{name}/{user}", json=everything, timeout=10).raise_for_status()
-    yield f"{rabbitmq.url.rpartition('/')[0]}/{name}"
-    requests.delete(f"{api}vhosts/{name}", timeout=10).raise_for_status()
+    with virtual_host(stack.env["BROKER_URL"], stack.env["FLOWER_BROKER_API"]) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,17 @@ import pytest
 
 from services.platform import ROOT, Platform
 from services.stack import Stack
+from tests.brokers import broker_of_tests
 
 
 @contextmanager
 def services(folder: Path) -> Iterator[Stack]:
     """Started, and gone without a trace at the end."""
-    running = Stack(folder, environ={})
-    running.start()
-    yield running
-    running.kill()
+    with broker_of_tests() as environ:
+        running = Stack(folder, environ=environ)
+        running.start()
+        yield running
+        running.kill()
 
 
 @pytest.fixture(scope="session")

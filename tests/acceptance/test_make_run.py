@@ -11,6 +11,8 @@ import pytest
 from services.platform import trainer_python
 from services.ports import free_ports
 
+pytestmark = pytest.mark.own_broker
+
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = ("DATABASE_URL", "BROKER_URL", "S3_ENDPOINT_URL")
 

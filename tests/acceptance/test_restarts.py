@@ -50,6 +50,7 @@ def trainers(run_id: str) -> set[int]:
     return found
 
 
+@pytest.mark.own_broker
 def test_a_training_outlives_every_restart_around_it(platform: Platform, own_stack: Stack) -> None:
     stack = own_stack
     run_id = submit(platform.url, platform.token, STEPS)["run_id"]

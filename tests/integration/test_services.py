@@ -22,6 +22,8 @@ from services.proc import is_alive, pids_with_parent
 from services.process import Process, read_pidfile
 from services.stack import Stack
 
+pytestmark = pytest.mark.own_broker
+
 ROOT = Path(__file__).resolve().parents[2]
 OURS = {name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_PORT"))}
 WAIT_SECONDS = 60.0

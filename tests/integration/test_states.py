@@ -199,6 +199,5 @@ def test_a_run_that_nobody_watches_costs_the_web_nothing(platform: Platform, bri
 
 def bindings(stack: Stack, run_id: str) -> int:
     """How many queues get the states of a run."""
-    assert stack.rabbitmq
-    answer = requests.get(f"{stack.rabbitmq.management_api}bindings", timeout=10)
+    answer = requests.get(f"{stack.env['FLOWER_BROKER_API']}bindings", timeout=10)
     return [binding["routing_key"] for binding in answer.json()].count(run_id)

@@ -26,16 +26,14 @@ def two_webs(platform: Platform) -> Iterator[Platform]:
 
 def queues(stack: Stack, run_id: str) -> set[str]:
     """The queues that get the states of a run."""
-    assert stack.rabbitmq
-    answer = requests.get(f"{stack.rabbitmq.management_api}bindings", timeout=10)
+    answer = requests.get(f"{stack.env['FLOWER_BROKER_API']}bindings", timeout=10)
     return {binding["destination"] for binding in answer.json() if binding["routing_key"] == run_id}
 
 
 def cut_connections(stack: Stack, names: set[str]) -> bool:
     """Cuts the connections to which these queues belong, as far as the broker knows them yet; whether all are gone."""
-    assert stack.rabbitmq
-    api, left = stack.rabbitmq.management_api, False
-    vhost = stack.rabbitmq.url.rpartition("/")[2]
+    api, left = stack.env["FLOWER_BROKER_API"], False
+    vhost = stack.env["BROKER_URL"].rpartition("/")[2]
     for name in names:
         answer = requests.get(f"{api}queues/{vhost}/{name}", timeout=10)
         left = left or answer.ok
