@@ -66,6 +66,8 @@ def task_of(message: Any, known: Mapping[str, Any]) -> tuple[str, Content]:
     if UNREADABLE in headers:
         raise Unusable(f"Its properties can't be read: {headers[UNREADABLE]}")
     name = headers.get("task")
+    if name is None:
+        raise Unusable("It is no task.")
     if not isinstance(name, str) or name not in known:
         raise Unusable(f"The task {str(name)[:80]!r} is not known here.")
     _check(headers)
