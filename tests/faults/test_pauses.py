@@ -57,9 +57,8 @@ def frozen(name: str) -> Callable[[Farm, float], None]:
     """It stands still, and goes on where it was."""
 
     def harm(its: Farm, seconds: float) -> None:
-        pid = its.platform.process(name).pid
-        assert pid
-        root = psutil.Process(pid)
+        wait_until(lambda: its.platform.process(name).pid, 30, f"{name} to have started")
+        root = psutil.Process(its.platform.process(name).pid)
         freeze([root, *root.children(recursive=True)], seconds)
 
     return harm
