@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import requests
@@ -24,6 +25,11 @@ def broker_of_tests(environ: Mapping[str, str] = os.environ) -> Iterator[dict[st
     assert api, f"With {URL}, {API} must be its management API, as http://user:password@host:15672/api/."
     with virtual_host(environ[URL], api) as url:
         yield {"BROKER_URL": url, "FLOWER_BROKER_API": api}
+
+
+def port_of(url: str) -> int:
+    """Where the broker listens."""
+    return urlsplit(url).port or 5672
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from services.platform import Platform
 from services.stack import Stack
+from tests.brokers import port_of
 from tests.gate import Gate
 
 SAME = ("HELLO_SECONDS", "SOCKET_BACKLOG", "LOG_LEVEL", "WEB_WORKERS", "SOCKET_WRITE_SECONDS")
@@ -24,7 +25,7 @@ class Gated:
 @contextmanager
 def gated_web(stack: Stack, platform: Platform, folder: Path) -> Iterator[Gated]:
     """Started, and gone at the end."""
-    broker, database = Gate(stack.ports["RABBITMQ_PORT"]), Gate(stack.ports["POSTGRES_PORT"])
+    broker, database = Gate(port_of(stack.env["BROKER_URL"])), Gate(stack.ports["POSTGRES_PORT"])
     web = Platform(stack, folder, {name: platform.env[name] for name in SAME} | {
         "BROKER_URL": broker.url(platform.env["BROKER_URL"]),
         "DATABASE_URL": database.url(platform.env["DATABASE_URL"]),

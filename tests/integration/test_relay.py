@@ -14,6 +14,7 @@ from coordinator import broker
 from coordinator.relay import Relay
 from services.platform import wait_until
 from services.stack import Stack
+from tests.brokers import port_of
 from tests.gate import Gate
 from tests.integration.database import change, outbox, rows
 from tests.jobs import URL, Client, body
@@ -62,7 +63,7 @@ def until_all_is_sent(app: Flask) -> None:
 
 @pytest.fixture
 def gate(stack: Stack) -> Iterator[Gate]:
-    made = Gate(stack.ports["RABBITMQ_PORT"])
+    made = Gate(port_of(stack.env["BROKER_URL"]))
     yield made
     made.shut()
 
