@@ -60,6 +60,12 @@ class Unavailable(CoordinatorError):
     status, code = 503, "unavailable"
 
 
+class Gone(Unavailable):
+    """A stored file is not there any more, or not whole: the same request will not work later either."""
+
+    status, code = 410, "gone"
+
+
 class RejectedBuild(CoordinatorError):
     """A build that was uploaded is not what its owner said, or not what can be trained in."""
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, text, update
 
 from wire.codec import encode
 from wire.jobs import Has
@@ -217,15 +217,6 @@ def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str
     if held is None:
         return "not yours"
     return "cancel" if held.cancel_requested_at else "go on"
-
-
-def held_by(node_id: UUID, run_id: UUID, number: int) -> bool:
-    """Whether the attempt is this node's and has not ended."""
-    return db.session.execute(
-        select(Attempt.number).where(
-            Attempt.run_id == run_id, Attempt.number == number, Attempt.node_id == node_id, Attempt.ended_at.is_(None)
-        )
-    ).first() is not None  # fmt: skip
 
 
 def _owned(owner_id: UUID, run_id: UUID) -> Job:

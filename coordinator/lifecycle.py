@@ -44,6 +44,8 @@ class Change(StrEnum):
     """Its attempt was lost; the next attempt waits for a node."""
     RESUMED = "resumed"
     """Its owner asked for more steps."""
+    RECOVERED = "recovered"
+    """Its node has stored what could not be stored in time."""
 
 
 FINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
@@ -62,7 +64,7 @@ TRANSITIONS: dict[JobState, dict[Change, JobState]] = {
     JobState.STARTING: {Change.CONNECTED: JobState.RUNNING, **_ends},
     JobState.RUNNING: _ends,
     JobState.SUCCEEDED: {Change.RESUMED: JobState.SUBMITTED},
-    JobState.FAILED: {},
+    JobState.FAILED: {Change.RECOVERED: JobState.SUCCEEDED},
     JobState.CANCELLED: {},
 }
 

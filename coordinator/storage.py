@@ -12,9 +12,10 @@ from botocore.config import Config as ClientConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
 from .config import Config
-from .errors import BadRequest, RejectedArtifact, Unavailable
+from .errors import BadRequest, Gone, RejectedArtifact, Unavailable
 
 CHUNK = 256 * 1024
+MISSING = ("NoSuchKey", "404", "NotFound")
 LINK_SECONDS = 900
 PART_LINK_SECONDS = 3_600
 PATIENCE_SECONDS = 300
@@ -76,12 +77,20 @@ class Storage:
         params = {"Bucket": self.bucket, "Key": key}
         return str(self.signer.generate_presigned_url("get_object", Params=params, ExpiresIn=LINK_SECONDS))
 
-    def read(self, key: str) -> Iterator[bytes]:
-        """The object in chunks of 256 KiB; the first one is fetched before this returns, so a failure shows at once."""
+    def read(self, key: str, size: int | None = None) -> Iterator[bytes]:
+        """The object in chunks of 256 KiB; the first one is fetched before this returns, so a failure shows at once.
+
+        Raises Gone where it is not there, or has not `size` bytes.
+        """
         try:
-            chunks: Iterator[bytes] = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].iter_chunks(CHUNK)
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+            if size is not None and answer["ContentLength"] != size:
+                raise Gone(f"The file in storage is damaged: it has {answer['ContentLength']} of {size} bytes.")
+            chunks: Iterator[bytes] = answer["Body"].iter_chunks(CHUNK)
             first = next(chunks, b"")
         except (BotoCoreError, ClientError, OSError) as error:
+            if _reason(error) in MISSING:
+                raise Gone(f"The file is not in storage any more ({_reason(error)}).") from error
             raise Unavailable(f"The file can't be read from storage at the moment ({_reason(error)}).") from error
         return _prepend(first, chunks)
 
@@ -147,7 +156,7 @@ class Storage:
             try:
                 return int(self.s3.head_object(Bucket=self.bucket, Key=key)["ContentLength"])
             except ClientError as error:
-                if _reason(error) in ("NoSuchKey", "404", "NotFound"):
+                if _reason(error) in MISSING:
                     return None
                 raise
 
@@ -187,7 +196,7 @@ class Storage:
             # one request, up to 5 GB: boto3's own `copy` goes in parts from 8 MB on, which not every S3 server can
             self.s3.copy_object(CopySource={"Bucket": self.bucket, "Key": staged}, Bucket=self.bucket, Key=final)
         except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404", "NotFound"):
+            if error.response.get("Error", {}).get("Code") in MISSING:
                 raise RejectedArtifact("The node's upload is not in storage.") from error
             raise
 

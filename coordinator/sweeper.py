@@ -14,7 +14,7 @@ from celery import Celery
 from flask import Flask
 from sqlalchemy import delete, exists, func, select
 
-from . import artifacts, builds, idempotency, ledger, pulses, rejections, resending, waiting
+from . import artifacts, builds, idempotency, ledger, pulses, rejections, resending, resends, waiting
 from .extensions import db
 from .lifecycle import ACTIVE, FINAL
 from .models import Artifact, Attempt, DroppedObject, Job
@@ -53,7 +53,7 @@ class Sweeper:
         return [partial(self._run, sweeps) for sweeps in (
             (self.end_silent_attempts,),
             (resending.undone, resending.overtaken, waiting.explain, self.finish_without_late_facts,
-             self.purge_deleted, idempotency.remove_old, rejections.drop_old),
+             resends.give_up, self.purge_deleted, idempotency.remove_old, rejections.drop_old),
             (self.resend,),
             (self.make_bucket, self.delete_dropped, self.clear_staging, self.remove_unfinished_uploads),
         )]  # fmt: skip

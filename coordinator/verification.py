@@ -7,17 +7,18 @@ import hashlib
 import io
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from typing import Any, BinaryIO, cast
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, update
 
 from wire.archive import BadArchive, Limits, Listing, contents, listing
 from wire.names import TASK_VERIFY
 
 from . import hyperparameters, manifests
+from .alone import alone
 from .builds import MEGABYTE
 from .config import Config
 from .environments import TRAINERS
@@ -42,24 +43,11 @@ def verify(storage: Storage, limits: Limits, build_id: UUID) -> None:
     if not AT_ONCE.acquire(blocking=False):
         return  # the outbox sends it again
     try:
-        with _alone(build_id) as is_alone:
+        with alone(f"verify {build_id}") as is_alone:
             if is_alone:
                 _verify(storage, limits, build_id)
     finally:
         AT_ONCE.release()
-
-
-@contextmanager
-def _alone(build_id: UUID) -> Iterator[bool]:
-    """PostgreSQL's lock on the build for this connection: it ends with the process, however that ends."""
-    key = func.hashtextextended(f"verify {build_id}", 0)
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        is_alone = bool(connection.scalar(select(func.pg_try_advisory_lock(key))))
-        try:
-            yield is_alone
-        finally:
-            if is_alone:
-                connection.execute(select(func.pg_advisory_unlock(key)))
 
 
 def _verify(storage: Storage, limits: Limits, build_id: UUID) -> None:

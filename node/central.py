@@ -11,11 +11,12 @@ import requests
 from wire.jobs import Has, JobSpec
 from wire.names import NODE_API
 
+from .transfer import TRANSFER_SECONDS, Broken, Terms, put
+
 CONNECT_SECONDS, READ_SECONDS = 4, 15
 HEARTBEAT_TIMEOUT = (2, 3)
 """Connecting, reading. Heartbeats are tiny: one that hangs in a dying connection must leave time for the next."""
-TRANSFER_SECONDS = 60
-"""Longest silence of S3 within a transfer."""
+USUAL = Terms()
 
 
 class Away(Exception):
@@ -53,17 +54,24 @@ class Central:
         path = f"/attempts/{run_id}/{attempt}/heartbeat"
         return str(self._post(path, {}, HEARTBEAT_TIMEOUT)["answer"])
 
-    def upload(self, run_id: str, attempt: int, name: str, path: Path) -> None:
-        """Puts a file into the attempt's staging place, straight into S3. Raises Away or Refused."""
+    def upload(self, run_id: str, attempt: int, name: str, path: Path, terms: Terms = USUAL) -> None:
+        """Puts a file into the attempt's staging place, straight into S3, by a fresh link. Raises Away or Refused."""
         link = self._post(f"/attempts/{run_id}/{attempt}/uploads", {"name": name})["url"]
         try:
-            with path.open("rb") as content:
-                body = content if path.stat().st_size else b""  # an empty file would go in chunks, which S3 refuses
-                answer = requests.put(link, data=body, timeout=(CONNECT_SECONDS, TRANSFER_SECONDS))
-        except requests.RequestException as error:
-            raise Away(f"S3 does not answer: {type(error).__name__}") from error
-        if answer.status_code != 200:
-            raise Away(f"S3 did not take {name}: status {answer.status_code}")
+            status = put(link, path, terms)
+        except Broken as error:
+            raise Away(f"S3 does not answer: {error}") from error
+        if status != 200:
+            raise Away(f"S3 did not take {name}: status {status}")
+
+    def handed_in(self, run_id: str, attempt: int) -> dict[str, Any]:
+        """What is to become of the files of an attempt that was handed in: `answer` is one of wire.uploads.ANSWERS,
+        with "resend" the `names` of files to upload again. Raises Away or Refused."""
+        return self._post(f"/attempts/{run_id}/{attempt}/handed-in", {})
+
+    def again(self, run_id: str, attempt: int) -> None:
+        """Files were uploaded again: they are to be verified. Raises Away or Refused."""
+        self._post(f"/attempts/{run_id}/{attempt}/again", {})
 
     def build_link(self, build_id: str) -> str:
         """A fresh link to a build of a job that this node holds. Raises Away or Refused."""

@@ -55,6 +55,12 @@ class Config:
     )
     connect_seconds: int = setting(60, "how long an environment may take to connect to its trainer")
     log_max_kb: int = setting(1_024, "kB of a training's log, and of its environment's, that are reported at most")
+    upload_patience_seconds: int = setting(
+        600, "how long the files of a training that has ended are uploaded without success before that is given up"
+    )
+    node_kept_max_mb: int = setting(
+        10_240, "room for files of ended trainings that are not verified or could not be stored, in MB"
+    )
     grace_seconds: float = setting(30.0, "how long a trainer that is told to stop may take to save")
 
     @classmethod
@@ -97,6 +103,16 @@ class Config:
     def attempts_dir(self) -> Path:
         """One folder per attempt that has not been handed in."""
         return Path(self.node_data_dir).resolve() / "attempts"
+
+    @property
+    def handed_dir(self) -> Path:
+        """One folder per attempt that was handed in, until its files are verified."""
+        return Path(self.node_data_dir).resolve() / "handed"
+
+    @property
+    def kept_dir(self) -> Path:
+        """One folder per attempt whose files could not be stored, until somebody sends them again."""
+        return Path(self.node_data_dir).resolve() / "kept"
 
     @property
     def builds_dir(self) -> Path:

@@ -4,23 +4,27 @@ Without this a node that was killed would keep ports and processors busy, and it
 """
 
 import logging
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from celery import Celery
 
 from wire.codec import NotAMessage
-from wire.facts import Artifact, Outcome
+from wire.facts import Outcome
 from wire.names import TASK_OUTCOME, TASK_UPLOADED, attempt_of
 from wire.uploads import Upload
 
 from .builds import cache_of
-from .central import Central
+from .central import Central, Refused
 from .config import Config
+from .hand_over import hand_over, last_checkpoint, left_by_a_killed_node
 from .lease import Stop
+from .parcel import Parcel
+from .patience import HURRIED_SECONDS, Patience
 from .report import EventSender, Reporter, Spool
 from .shim import kill_leftover
-from .uploads import Uploads, hand_over_rest
+from .uploads import Uploads
 from .workspace import Workspace, all_in
 
 log = logging.getLogger(__name__)
@@ -35,21 +39,23 @@ def clear(celery: Celery, config: Config) -> None:
     for workspace in all_in(config.attempts_dir):
         if workspace.open():  # otherwise another process of this node is at work in it
             kill_leftover(config.attempts_dir / f"{workspace.folder.name}.pid")
-            _hand_in(celery, central, workspace)
-            workspace.remove()
+            outcome = _hand_in(celery, central, config, workspace)
+            workspace.put_away(outcome, config.handed_dir, config.kept_dir)
 
 
-def _hand_in(celery: Celery, central: Central, workspace: Workspace) -> None:
+def _hand_in(celery: Celery, central: Central, config: Config, workspace: Workspace) -> dict[str, Any]:
     run_id, attempt = attempt_of(workspace.folder.name)
     sender = EventSender(celery, str(run_id), attempt)
     facts = Reporter(Spool(workspace.facts), sender).finish()
     sender.close()
     outcome = _kept(workspace)
     if outcome is None:
-        files = _upload(celery, central, workspace, run_id, attempt)
-        outcome = Outcome(run_id, attempt, "interrupted", facts, RESTARTED, artifacts=files).to_wire()
+        said = _upload(celery, central, config.node_name, workspace, run_id, attempt)
+        outcome = replace(said, facts_sent=facts).to_wire()
+        workspace.keep_outcome(outcome)
     celery.send_task(TASK_OUTCOME, args=[outcome])
     log.warning("Attempt %s of run %s was handed in after a restart.", attempt, run_id)
+    return outcome
 
 
 def _kept(workspace: Workspace) -> dict[str, Any] | None:
@@ -60,14 +66,23 @@ def _kept(workspace: Workspace) -> dict[str, Any] | None:
         return None
 
 
-def _upload(celery: Celery, central: Central, workspace: Workspace, run_id: UUID, attempt: int) -> tuple[Artifact, ...]:
-    """The newest checkpoint, the log and the recording, as far as the killed node had not come to it."""
+def _upload(celery: Celery, central: Central, node: str, workspace: Workspace, run_id: UUID, attempt: int) -> Outcome:
+    """What the killed node had achieved, with its files; else the newest checkpoint, the log and the recording, as far
+    as it had not come to them."""
 
     def tell(upload: Upload) -> None:
         celery.send_task(TASK_UPLOADED, args=[upload.to_wire()])
 
-    stop = Stop()
-    stop.ask(Stop.SHUTDOWN)  # once, without patience: the node is to be there for the next job
-    files = hand_over_rest(central, str(run_id), attempt, workspace.folder, stop)
-    Uploads(central, str(run_id), attempt, workspace.folder, tell).finish(stop, None)
-    return files
+    stop, parcel = Stop(), Parcel(workspace.folder)
+    stop.ask(Stop.SHUTDOWN)  # without much patience: the job is to go on, and others wait
+    patience = Patience(stop, HURRIED_SECONDS)
+    achieved = parcel.achieved() or parcel.pack(
+        Outcome(run_id, attempt, "interrupted", 0, RESTARTED), left_by_a_killed_node(workspace.folder)
+    )
+    try:
+        outcome = hand_over(central, parcel, achieved, stop, patience, node)
+        Uploads(central, str(run_id), attempt, workspace.folder, tell).finish(stop, last_checkpoint(achieved), patience)
+        return outcome
+    except Refused as refusal:
+        log.warning("Attempt %s of run %s is not wanted any more: %s", attempt, run_id, refusal)
+        return Outcome(run_id, attempt, "interrupted", 0, RESTARTED)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from wire.codec import NotAMessage, decode
+
+from .parcel import second_name
 
 log = logging.getLogger(__name__)
 LAST_PIECE_SECONDS = 3.0
@@ -29,13 +29,7 @@ class Checkpoints:
     def add(self, path: Path, step: int) -> None:
         """A second name for the file, which the trainer writes once and later removes. Raises OSError."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        target = self.path(step)
-        target.unlink(missing_ok=True)
-        try:
-            os.link(path, target)
-        except OSError:  # on another disk, or one that knows no second names
-            shutil.copyfile(path, target.with_suffix(".part"))
-            target.with_suffix(".part").replace(target)
+        second_name(path, self.path(step))
         self.forget(step - 1)
 
     def path(self, step: int) -> Path:

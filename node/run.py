@@ -19,7 +19,10 @@ from .central import Away, Central, Refused
 from .config import Config
 from .fetch import Stopped, fetch_checkpoint
 from .guards import Limits
+from .hand_over import hand_over, last_checkpoint
 from .lease import Stop
+from .parcel import Parcel
+from .patience import Patience
 from .trainers.base import Cause, Ending, EnvironmentBuild, Machine, TrainingOrder, TrainingRefused
 from .training import train
 
@@ -33,6 +36,8 @@ def run_attempt(
 ) -> Outcome:
     """Trains and uploads. Never raises for a training that fails: the outcome says so. `facts_sent` is left at 0."""
     folder.mkdir(parents=True, exist_ok=True)
+    patience = Patience(stop, config.upload_patience_seconds)
+    parcel = Parcel(folder.parent)
     background = uploads.Uploads(central, spec.run_id, spec.attempt, folder.parent, tell)
     try:
         with (
@@ -41,10 +46,12 @@ def run_attempt(
             builds.provide(config, spec, central, folder, stop) as build,
         ):
             ending = _train(config, spec, build, folder, stop, say, background)
-            background.finish(stop, _last_checkpoint(ending))
-            return _hand_over(central, spec, ending, stop)
+            patience.renew()
+            achieved = _pack(parcel, spec, ending, stop)
+            background.finish(stop, last_checkpoint(achieved), patience)
+            return hand_over(central, parcel, achieved, stop, patience, config.node_name)
     except Stopped:
-        return _hand_over(central, spec, Ending("stopped"), stop)
+        return ends.ended(spec, Ending("stopped"), stop, ())
     except TrainingRefused as refused:
         return ends.refused(spec, refused)
     except (Away, Refused) as error:
@@ -96,13 +103,9 @@ def _fetch(link: str | None, sha256: str | None, path: Path, stop: Stop) -> Path
     return path
 
 
-def _last_checkpoint(ending: Ending) -> int | None:
-    return max((it.manifest.get("step", 0) for it in ending.artifacts if it.kind == "checkpoint"), default=None)
-
-
-def _hand_over(central: Central, spec: JobSpec, ending: Ending, stop: Stop) -> Outcome:
-    artifacts = uploads.hand_over(central, spec.run_id, spec.attempt, ending.artifacts, stop)
-    return ends.ended(spec, ending, stop, artifacts)
+def _pack(parcel: Parcel, spec: JobSpec, ending: Ending, stop: Stop) -> Outcome:
+    outcome = ends.ended(spec, ending, stop, ())
+    return outcome if stop.reason == Stop.FENCED else parcel.pack(outcome, ending.artifacts)
 
 
 @contextmanager

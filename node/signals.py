@@ -9,6 +9,7 @@ from celery import Celery, signals
 from .bridge.keeper import Keeper
 from .central import Away, Central, Refused
 from .config import Config
+from .handed import Handed
 from .intake import Intake
 from .inventory import Inventory
 from .leftovers import clear
@@ -33,6 +34,7 @@ def connect(celery: Celery, config: Config) -> None:
     @signals.worker_ready.connect(weak=False)
     def ready(**_: Any) -> None:
         threading.Thread(target=_greet, args=(config, intake), name="hello", daemon=True).start()
+        threading.Thread(target=Handed(config).run, name="handed", daemon=True).start()
         threading.Thread(target=clear, args=(celery, config), name="leftovers", daemon=True).start()
 
 

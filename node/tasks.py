@@ -30,23 +30,25 @@ log = logging.getLogger(__name__)
 class Handing:
     """What has to live until the outcome is with the broker: after the task has returned, in the same process."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
+        self._config = config
         self.lease: Lease | None = None
         self.workspace: Workspace | None = None
+        self.outcome: dict[str, Any] = {}
 
     def done(self, **_: Any) -> None:
         """Celery has published the result callback: the attempt is handed in."""
         if self.lease:
             self.lease.release()
         if self.workspace:
-            self.workspace.remove()
+            self.workspace.put_away(self.outcome, self._config.handed_dir, self._config.kept_dir)
         self.lease = self.workspace = None
 
 
 def register(celery: Celery, config: Config) -> None:
     """Adds the training task to the node's Celery app."""
     central = Central(config.coordinator_url, config.node_token)
-    handing = Handing()
+    handing = Handing(config)
 
     @celery.task(name=names.TASK_TRAIN, Strategy="node.intake:strategy",
                  resultrepr_maxsize=200)  # logs and Flower need no log tails  # fmt: skip
@@ -94,4 +96,5 @@ def _train(
         log.error("The outcome cannot be kept on disk: %s", error)
     reporter.finish()
     sender.close()
+    handing.outcome = kept
     return kept

@@ -9,6 +9,8 @@ from typing import Any
 from wire.codec import decode, encode
 from wire.names import attempt_of
 
+from .parcel import PARCEL, Parcel
+
 
 class Workspace:
     """The folder of one attempt, locked by the process that works in it."""
@@ -34,7 +36,32 @@ class Workspace:
     def remove(self) -> None:
         """Everything has been handed in."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        if self._lock:
+        self.close()
+
+    def put_away(self, outcome: dict[str, Any], handed: Path, kept: Path) -> None:
+        """The outcome is with the broker: files that may be needed again go to one of these folders, the rest goes."""
+        place = kept if outcome.get("cause") == "storage" else handed if outcome.get("kept") else None
+        if place is None or not Parcel(self.folder).files.is_dir():
+            self.remove()
+            return
+        for path in self.folder.iterdir():
+            if path.name not in PARCEL:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self.move(place)
+
+    def move(self, place: Path) -> None:
+        """The whole folder, into another one of the same disk."""
+        place.mkdir(parents=True, exist_ok=True)
+        target = place / self.folder.name
+        shutil.rmtree(target, ignore_errors=True)
+        self.folder.replace(target)
+        self.folder = target
+        self.close()
+
+    def close(self) -> None:
+        """Others may work in it. A process that was forked meanwhile has the file open, too, and shares the lock."""
+        if self._lock and not self._lock.closed:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
             self._lock.close()
 
     def keep_outcome(self, outcome: dict[str, Any]) -> None:

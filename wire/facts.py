@@ -104,12 +104,18 @@ class Outcome:
     artifacts: tuple[Artifact, ...] = ()
     cause: str | None = None
     """One of CAUSES for an attempt that did not succeed; None where nobody has said, or it was cancelled."""
+    achieved: str | None = None
+    """Of an attempt that ended for want of storage: the status that it has once its artifacts are stored."""
+    kept: bool = False
+    """Whether its node keeps the files until it hears that they are verified, so that it can send them once more."""
 
     def to_wire(self) -> dict[str, Any]:
         return {
             "run_id": str(self.run_id), "attempt": self.attempt, "status": self.status, "facts_sent": self.facts_sent,
             "error": self.error, "steps": self.steps, "mean_reward": self.mean_reward, "log_tail": self.log_tail,
             "artifacts": [artifact.to_wire() for artifact in self.artifacts], "cause": self.cause,
+            "achieved": self.achieved,
+            "kept": self.kept,
         }  # fmt: skip
 
     @classmethod
@@ -130,7 +136,15 @@ class Outcome:
             whole(message.get("facts_sent"), "facts_sent"), _text(message.get("error"), MAX_ERROR_CHARACTERS) or None,
             whole(message.get("steps", 0), "steps"), None if reward is None else _finite(reward, "mean_reward"),
             _text(message.get("log_tail"), MAX_LOG_CHARACTERS), tuple(Artifact.from_wire(a) for a in artifacts), cause,
+            _achieved(message.get("achieved")),
+            message.get("kept") is True,
         )  # fmt: skip
+
+
+def _achieved(status: Any) -> str | None:
+    if status is not None and status not in OUTCOMES:
+        raise BadFact(f"What an outcome achieved must be one of {', '.join(OUTCOMES)}, not {str(status)[:80]!r}.")
+    return None if status is None else str(status)
 
 
 def facts_to_wire(run_id: UUID | str, attempt: int, facts: list[tuple[int, dict[str, Any]]]) -> dict[str, Any]:

@@ -6,6 +6,10 @@ from uuid import UUID
 
 from .facts import Artifact, as_object, uuid_of, whole
 
+ANSWERS = ("wait", "resend", "stored", "keep", "unknown")
+"""What is to become of the files of an attempt that was handed in: the node waits; uploads some of them again; removes
+them; keeps them for somebody who sends them again; the coordinator knows no such attempt (any more)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:

@@ -10,8 +10,8 @@ from ..parts import parts
 
 
 def stored(artifact: Artifact, name: str) -> Response:
-    """A file in storage. Raises Unavailable when it can't be read at the moment."""
-    return download(lambda: parts(current_app).storage.read(artifact.key), name, artifact.size)
+    """A file in storage. Raises Unavailable when it can't be read at the moment, Gone when it never can again."""
+    return download(lambda: parts(current_app).storage.read(artifact.key, artifact.size), name, artifact.size)
 
 
 def begun(content: Iterator[bytes]) -> Iterator[bytes]:

@@ -44,7 +44,7 @@ def train_results(run_id: UUID) -> Response:
     model = _model(run_id, auth.user().id)
     lines = [messages.summary(row) for row in queries.metrics_of(run_id) if row.mean_reward is not None]
     metrics = TrainFile("metrics.json", current_app.json.dumps(lines).encode())
-    files = [TrainFile("model.onnx", parts(current_app).storage.read(model.key), model.size), metrics]
+    files = [TrainFile("model.onnx", parts(current_app).storage.read(model.key, model.size), model.size), metrics]
     return download(lambda: stream_bundle(files), "train-results.bin", bundle_size(files))
 
 

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, jobs, nodes, queries, recordings, time_limits, waiting
+from .. import builds, jobs, nodes, queries, recordings, resends, time_limits, waiting
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
@@ -67,9 +67,23 @@ def heartbeat(run_id: UUID, attempt: int) -> ResponseReturnValue:
 def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """A link by which one file of the attempt can be PUT into staging."""
     node, wanted = auth.node_id(), body(UploadBody)
-    if not jobs.held_by(node, run_id, attempt):
+    if not resends.may_upload(node, run_id, attempt):
         raise Conflict(f"Attempt {attempt} of run {run_id} is not yours (any more).")
     return jsonify(url=parts(current_app).storage.upload_link(staging_key(run_id, attempt, wanted.name)))
+
+
+@blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/handed-in")
+def handed_in(run_id: UUID, attempt: int) -> ResponseReturnValue:
+    """ "Do you still need the files of this attempt?" """
+    answer = resends.answer(auth.node_id(), run_id, attempt)
+    return jsonify(answer=answer.word, names=answer.names)
+
+
+@blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/again")
+def again(run_id: UUID, attempt: int) -> ResponseReturnValue:
+    """Files of the attempt have been uploaded again."""
+    resends.again(auth.node_id(), run_id, attempt)
+    return jsonify(True)
 
 
 @blueprint.post("/builds/<uuid:build_id>/link")

@@ -11,7 +11,7 @@ from simple_websocket import ConnectionClosed, Server
 from wsproto.utilities import RemoteProtocolError
 
 from .. import logs, messages, queries, tokens
-from ..errors import BadRequest, CoordinatorError, NotAuthenticated, NotFound, Unavailable
+from ..errors import BadRequest, CoordinatorError, Gone, NotAuthenticated, NotFound, Unavailable
 from ..extensions import db, sock
 from ..lifecycle import JobState
 from ..live.hub import Item, Subscription
@@ -48,6 +48,8 @@ def client_stream(ws: Server) -> None:
         after = _begin(hello, watched)
         ignore_what_comes(ws)
         _replay(ws, its, hello) if hello.episode else _serve(ws, its, watched, after, hello.logs)
+    except Gone as error:
+        _refuse(ws, error, POLICY)
     except Unavailable as error:
         _refuse(ws, error, TRY_AGAIN)
     except CoordinatorError as error:
@@ -122,9 +124,9 @@ def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int, with_lo
         ws.close(GOING_AWAY, "The server restarts; connect again with the last seq as 'after'.")
         return
     if model := queries.newest_artifact(run_id, "model") if _has_succeeded(run_id) else None:
-        key = model.key
+        key, size = model.key, model.size
         db.session.remove()
-        with closing(its.storage.read(key)) as chunks:  # type: ignore[type-var]
+        with closing(its.storage.read(key, size)) as chunks:  # type: ignore[type-var]
             send_binary(ws, chunks)
     ws.close(NORMAL)
 

@@ -6,17 +6,23 @@ from uuid import UUID
 from wire import facts
 from wire.names import artifact_key, staging_key
 
-from .. import artifacts, ledger
+from .. import artifacts, ledger, resends
+from ..alone import alone
 from ..config import Config
 from ..errors import RejectedArtifact
 from ..extensions import db
-from ..models import Artifact, Attempt
+from ..models import Artifact, Attempt, Node
 from ..storage import Storage
 from .record import reject
 from .reports import AttemptComplete, FileUploaded
 
 log = logging.getLogger(__name__)
 MB = 1_000_000
+NOT_STORED = "The model could not be stored."
+NEEDED = ("model", "checkpoint")
+WANTING = {"cause": "storage", "achieved": "succeeded"}
+Problems = dict[str, tuple[str, str]]
+"""Of a file's name: its kind, and what is wrong with it."""
 
 
 class Archive:
@@ -42,29 +48,41 @@ class Archive:
         self._storage.delete(staging_key(said.run_id, said.attempt, said.artifact.name))
 
     def keep(self, report: AttemptComplete) -> None:
-        """What the attempt uploaded. A success whose model is missing or damaged becomes a failure that says so."""
+        """What the attempt uploaded. A success whose model is missing or damaged is asked for once more; in the end it
+        becomes a failure that says so."""
+        with alone(f"keep {report.run_id}.{report.attempt}") as is_alone:
+            if is_alone:
+                self._keep_once(report)
+            else:
+                report.is_waiting = True  # what is left of the work the outbox asks for again
+
+    def _keep_once(self, report: AttemptComplete) -> None:
         attempt = db.session.get(Attempt, (report.run_id, report.attempt), populate_existing=True)
         if attempt is None or attempt.outcome is None or attempt.ended_at is not None:
             return
+        if attempt.resend:
+            report.is_waiting = True
+            return
         said = facts.Outcome.from_wire(attempt.outcome)
         db.session.commit()  # no transaction stays open while S3 works
-        kept, problem = self._keep_all(said)
-        _record(said, kept, problem, self._checkpoints_kept)
-        for artifact in said.artifacts:
+        kept, problems = self._keep_all(said) if said.achieved is None else ([], {})
+        report.is_waiting = _record(said, kept, problems, self._checkpoints_kept)
+        for artifact in kept if report.is_waiting else said.artifacts:
             self._storage.delete(staging_key(said.run_id, said.attempt, artifact.name))
 
-    def _keep_all(self, said: facts.Outcome) -> tuple[list[facts.Artifact], str | None]:
-        """The verified ones, and what is wrong with the model."""
-        kept, problem = [], None
+    def _keep_all(self, said: facts.Outcome) -> tuple[list[facts.Artifact], Problems]:
+        """The verified ones, and what is wrong with model and checkpoint."""
+        kept: list[facts.Artifact] = []
+        problems: Problems = {}
         for artifact in said.artifacts:
             try:
                 self._keep(said.run_id, said.attempt, artifact)
                 kept.append(artifact)
             except RejectedArtifact as error:
                 log.warning("%s of attempt %s of run %s: %s", artifact.name, said.attempt, said.run_id, error)
-                if artifact.kind == "model":
-                    problem = f"The model could not be stored. {error}"
-        return kept, problem
+                if artifact.kind in NEEDED:
+                    problems[artifact.name] = (artifact.kind, str(error))
+        return kept, problems
 
     def _keep(self, run_id: UUID, attempt: int, artifact: facts.Artifact) -> str:
         """Its final key. A repeat after a crash finds it kept, and the staged copy perhaps gone."""
@@ -82,15 +100,33 @@ class Archive:
         return key
 
 
-def _record(said: facts.Outcome, kept: list[facts.Artifact], problem: str | None, checkpoints_kept: int) -> None:
-    """The outcome itself is corrected, so that the recording of the ending needs no second opinion."""
-    found = ledger.lock_attempt(said.run_id, said.attempt)
-    if found:
+def _record(said: facts.Outcome, kept: list[facts.Artifact], problems: Problems, checkpoints_kept: int) -> bool:
+    """The outcome itself is corrected, so that the recording of the ending needs no second opinion. True where the
+    attempt's node is to upload files again before it ends."""
+    is_waiting = False
+    if found := ledger.lock_attempt(said.run_id, said.attempt):
         job, attempt = found
         for artifact in kept:
             artifacts.add(job, said.attempt, artifact)
         artifacts.prune_checkpoints(said.run_id, checkpoints_kept)
-        if said.status == "succeeded" and not any(it.kind == "model" for it in kept) and attempt.outcome:
-            error = problem or "The trainer ended without a model."
-            attempt.outcome = attempt.outcome | {"status": "failed", "error": error}
+        is_waiting = bool(problems) and said.status == "succeeded" and resends.ask(attempt, [*problems])
+        if not is_waiting:
+            _correct(attempt, said, kept, problems)
     db.session.commit()
+    return is_waiting
+
+
+def _correct(attempt: Attempt, said: facts.Outcome, kept: list[facts.Artifact], problems: Problems) -> None:
+    """No success without a model. Of an attempt that was cancelled the node keeps what could not be stored."""
+    model_problem = next((why for kind, why in problems.values() if kind == "model"), None)
+    if said.status == "succeeded" and not any(it.kind == "model" for it in kept):
+        error = f"{NOT_STORED} {model_problem}" if model_problem else "The trainer ended without a model."
+        if said.kept and (node := db.session.get(Node, attempt.node_id)):
+            error += f" Its files are kept on node {node.name}."
+        _change(attempt, status="failed", error=error, **(WANTING if model_problem else {}))
+    elif said.status == "stopped" and said.kept and problems:
+        _change(attempt, cause="storage", achieved="stopped")
+
+
+def _change(attempt: Attempt, **said: str) -> None:
+    attempt.outcome = (attempt.outcome or {}) | said

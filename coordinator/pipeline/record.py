@@ -11,7 +11,7 @@ from wire.rejected import Rejected
 
 from .. import ledger, nodes, queries, retries
 from ..extensions import db
-from ..lifecycle import Change
+from ..lifecycle import Change, JobState
 from ..models import Attempt, Job, RejectedCount, RejectedMessage
 from . import reruns
 from .batch import record_facts
@@ -55,6 +55,8 @@ def outcome(report: OutcomeReported) -> None:
 
 def ending(max_attempts: int, report: AttemptComplete) -> None:
     """The job's state after an attempt whose artifacts are in their place."""
+    if report.is_waiting:
+        return
     found = ledger.lock_attempt(report.run_id, report.attempt)
     if found and found[1].outcome and found[1].ended_at is None:
         job, attempt = found
@@ -110,7 +112,8 @@ def _conclude(
 ) -> None:
     """What becomes of the job whose current attempt has ended."""
     if attempt.kind == retries.SUCCEEDED:
-        told = ledger.change(job, Change.SUCCEEDED, error)
+        succeeded = Change.RECOVERED if job.state == JobState.FAILED else Change.SUCCEEDED
+        told = ledger.change(job, succeeded, error)
     elif job.cancel_requested_at and retries.RULES.get(attempt.kind or "") != retries.NEVER:
         told = ledger.change(job, Change.CANCELLED, CANCELLED)
     elif why := retries.why_not_again(queries.ended(job), attempt.cause or "", max_attempts):

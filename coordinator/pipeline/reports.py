@@ -45,6 +45,8 @@ class AttemptComplete(Report):
 
     run_id: UUID
     attempt: int
+    is_waiting: bool = field(default=False, kw_only=True)
+    """Its node is to upload files again first, or another copy of this report is at work: it does not end yet."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ ALLOWED = {
     S.STARTING: {C.CONNECTED: S.RUNNING, **ENDS},
     S.RUNNING: ENDS,
     S.SUCCEEDED: {C.RESUMED: S.SUBMITTED},
-    S.FAILED: {},
+    S.FAILED: {C.RECOVERED: S.SUCCEEDED},
     S.CANCELLED: {},
 }
 ORDER = [S.SUBMITTED, S.RETRIEVED, S.STARTING, S.RUNNING]
@@ -30,8 +30,8 @@ def test_every_state_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(FINAL))
-def test_out_of_a_final_state_leads_nothing_but_a_resume(state: JobState) -> None:
-    assert set(TRANSITIONS[state]) <= {C.RESUMED}
+def test_out_of_a_final_state_leads_nothing_but_a_resume_and_a_model_that_comes_late(state: JobState) -> None:
+    assert set(TRANSITIONS[state]) <= {C.RESUMED, C.RECOVERED}
 
 
 def test_every_state_but_the_final_ones_can_end() -> None:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from node import pending
 from node.central import Away, Refused
 from node.excerpt import bounded
+from node.hand_over import hand_over, left_by_a_killed_node
 from node.lease import Stop
+from node.parcel import Parcel
+from node.patience import Patience
 from node.trainers.base import Artifact as Found
-from node.uploads import Uploads, hand_over, hand_over_rest
+from node.transfer import Terms
+from node.uploads import Uploads
 from services.platform import wait_until
+from wire.facts import Outcome
 from wire.uploads import Upload
 
 RUN_ID = str(uuid4())
@@ -30,7 +36,7 @@ class Staging:
         self.is_away, self.refused = threading.Event(), ""
         self.tries = 0
 
-    def upload(self, run_id: str, attempt: int, name: str, path: Path) -> None:
+    def upload(self, run_id: str, attempt: int, name: str, path: Path, terms: Terms) -> None:
         self.tries += 1
         if self.is_away.is_set():
             raise Away("S3 does not answer")
@@ -142,21 +148,17 @@ def test_at_the_end_all_that_is_left_is_uploaded_but_no_overtaken_checkpoint(
     wait_until(lambda: staging.tries, 30, "a first try")
     its.close()
     staging.is_away.clear()
-    its.finish(Stop(), trained=800)
+    its.finish(Stop(), 800, Patience(Stop(), 30))
     assert [upload.artifact.name for upload in told] == ["recording-1.json-seq"]
 
 
-def test_a_node_that_was_killed_hands_over_what_it_finds(staging: Any, tmp_path: Path) -> None:
+def test_what_is_left_by_a_node_that_was_killed_is_its_newest_checkpoint_and_the_log(tmp_path: Path) -> None:
     for step in (600, 700):
         pending.Checkpoints(tmp_path / "uploads").add(checkpoint(tmp_path, step), step)
     (tmp_path / "training").mkdir()
     (tmp_path / "training" / "trainer.log").write_text("The last words.")
-    stop = Stop()
-    stop.ask(Stop.SHUTDOWN)
-    handed = hand_over_rest(staging, RUN_ID, 1, tmp_path, stop)
-    assert [(its.name, its.step) for its in handed] == [("checkpoint.pt", 700), ("trainer.log", None)]
-    staging.is_away.set()
-    assert hand_over_rest(staging, RUN_ID, 1, tmp_path, stop) == ()
+    found = left_by_a_killed_node(tmp_path)
+    assert [(its.kind, its.path.name) for its in found] == [("log", "trainer.log"), ("checkpoint", "checkpoint-700.pt")]
 
 
 def test_a_file_that_is_not_wanted_is_not_offered_again(
@@ -186,33 +188,87 @@ def found(tmp_path: Path) -> tuple[Found, ...]:
     return (*files, Found("checkpoint", tmp_path / "Reach1D-9.pt", {"step": 9}))
 
 
-def test_everything_is_handed_over_under_its_usual_name(staging: Any, found: tuple[Found, ...]) -> None:
-    artifacts = hand_over(staging, RUN_ID, 1, found, Stop())
-    assert [its.name for its in artifacts] == [
-        "model.onnx", "checkpoint.pt", "trainer.log", "events.out.tfevents.7", "unity-1.log",
-    ]  # fmt: skip
-    assert artifacts[1].step == 9
+@pytest.fixture
+def hand_in(staging: Any, found: tuple[Found, ...], tmp_path: Path) -> Callable[..., Outcome]:
+    """Packs and uploads what the trainer has left, and returns the outcome that is to be handed in."""
+
+    def end(status: str = "succeeded", stop: Stop | None = None, patience: float = 0.5) -> Outcome:
+        stop, parcel = stop or Stop(), Parcel(tmp_path / "attempt")
+        achieved = parcel.pack(Outcome(UUID(RUN_ID), 1, status, 0), found)
+        return hand_over(staging, parcel, achieved, stop, Patience(stop, patience), "lab-1")
+
+    return end
+
+
+def names(outcome: Outcome) -> list[str]:
+    return [its.name for its in outcome.artifacts]
+
+
+def test_everything_is_handed_over_under_its_usual_name(staging: Staging, hand_in: Callable[..., Outcome]) -> None:
+    outcome = hand_in()
+    assert names(outcome) == ["model.onnx", "checkpoint.pt", "trainer.log", "events.out.tfevents.7", "unity-1.log"]
+    assert outcome.artifacts[1].step == 9
+    assert outcome.kept
     assert staging.files["checkpoint.pt"] == b"Reach1D-9.pt"
 
 
-def test_a_log_that_cannot_be_handed_over_costs_no_model(staging: Any, found: tuple[Found, ...]) -> None:
-    staging.refused = "trainer.log"
-    found[1].path.unlink()
-    assert [its.name for its in hand_over(staging, RUN_ID, 1, found, Stop())] == [
-        "model.onnx", "checkpoint.pt", "unity-1.log",
-    ]  # fmt: skip
+def test_a_log_that_cannot_be_handed_over_costs_no_model(
+    staging: Staging, found: tuple[Found, ...], hand_in: Callable[..., Outcome]
+) -> None:
+    staging.refused = "events.out.tfevents.7"
+    found[0].path.unlink()
+    outcome = hand_in()
+    assert (outcome.status, names(outcome)) == ("succeeded", ["model.onnx", "checkpoint.pt", "unity-1.log"])
 
 
-def test_a_fenced_attempt_hands_nothing_over(staging: Any, found: tuple[Found, ...]) -> None:
+def test_a_fenced_attempt_hands_nothing_over(hand_in: Callable[..., Outcome], staging: Staging) -> None:
+    staging.is_away.set()
     stop = Stop()
     stop.ask(Stop.FENCED)
-    assert hand_over(staging, RUN_ID, 1, found, stop) == ()
+    outcome = hand_in(stop=stop)
+    assert (outcome.artifacts, outcome.kept, outcome.cause) == ((), False, None)
 
 
-def test_a_model_that_is_refused_is_not_passed_over_in_silence(staging: Any, found: tuple[Found, ...]) -> None:
+def test_a_model_that_is_refused_is_not_passed_over_in_silence(
+    staging: Staging, hand_in: Callable[..., Outcome]
+) -> None:
     staging.refused = "model.onnx"
     with pytest.raises(Refused):
-        hand_over(staging, RUN_ID, 1, found, Stop())
+        hand_in()
+
+
+def test_a_training_whose_model_cannot_be_stored_has_failed_for_that_reason_and_its_files_are_described(
+    staging: Staging, hand_in: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    staging.is_away.set()
+    outcome = hand_in(patience=1.0)
+    assert (outcome.status, outcome.cause, outcome.achieved) == ("failed", "storage", "succeeded")
+    assert outcome.error == (
+        "The training finished, but its model could not be stored within 1 s: S3 does not answer. "
+        "Its files are kept on node lab-1."
+    )
+    assert names(outcome)[0] == "model.onnx"
+    assert (Parcel(tmp_path / "attempt").path("model.onnx")).read_text() == "Reach1D.onnx"
+    assert staging.tries > 1
+
+
+def test_a_cancelled_training_does_not_wait_for_s3(staging: Staging, hand_in: Callable[..., Outcome]) -> None:
+    staging.is_away.set()
+    stop, began = Stop(), time.monotonic()
+    threading.Timer(0.3, stop.ask, [Stop.CANCELLED]).start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("node.patience.HURRIED_SECONDS", 0.0)
+        outcome = hand_in(stop=stop, patience=600)
+    assert time.monotonic() - began < 30
+    assert (outcome.status, outcome.cause, outcome.achieved) == ("stopped", "storage", "succeeded")
+
+
+def test_of_a_training_that_failed_by_itself_the_cause_stays_what_it_was(
+    staging: Staging, hand_in: Callable[..., Outcome]
+) -> None:
+    staging.is_away.set()
+    outcome = hand_in("failed")
+    assert (outcome.status, outcome.cause, outcome.artifacts, outcome.kept) == ("failed", None, (), False)
 
 
 @pytest.mark.parametrize("most", [400, 1_000, 5_000])
