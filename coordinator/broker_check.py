@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
-from amqp.exceptions import ConsumerCancelled, PreconditionFailed
+from amqp.exceptions import ChannelError, ConsumerCancelled, PreconditionFailed
 from celery import Celery
 
 from wire.broker_check import COORDINATOR, Trouble, troubles
@@ -22,7 +22,7 @@ from wire.names import OUTCOME_EXCHANGE
 from . import broker_words
 
 log = logging.getLogger(__name__)
-AGAIN_SECONDS = 5.0
+SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 60.0
 OLDEST = (3, 10)
 CANARY_ARGUMENTS = {"x-queue-type": "quorum", "x-expires": 600_000}
 """Quorum: RabbitMQ 4.3 and later wait without end for consumers of classic queues."""
@@ -36,10 +36,12 @@ class BrokerWatch:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop`; checks once for each time that RabbitMQ is there."""
+        pause = SHORTEST_PAUSE_SECONDS
         while not stop.is_set():
             connection = self._celery.connection_for_read(heartbeat=30)
             try:
                 connection.connect()
+                pause = SHORTEST_PAUSE_SECONDS
                 for trouble in look(connection):
                     log.error("%s %s", trouble.what, trouble.advice)
                 keep_canary(connection, stop.is_set, log.error)
@@ -47,7 +49,8 @@ class BrokerWatch:
                 log.warning("RabbitMQ's settings are checked later: %s", broker_words.sentence(error))
             finally:
                 connection.collect()
-            stop.wait(AGAIN_SECONDS)
+            stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 def look(connection: Any) -> Iterator[Trouble]:
@@ -65,8 +68,11 @@ def version_of(connection: Any) -> str:
 
 def keep_canary(connection: Any, is_over: Callable[[], bool], say: Callable[[str], object]) -> None:
     """Until it is over. Says in a sentence when RabbitMQ was out of patience, which happens once a connection."""
-    channel, queue = connection.channel(), f"canary.{uuid4().hex}"
-    _arm(channel, queue)
+    queue = f"canary.{uuid4().hex}"
+    try:
+        _arm(connection.channel(), queue)
+    except ChannelError as error:  # a right is missing, which the check has named already
+        say(f"Whether RabbitMQ waits long enough for acknowledgements can't be seen. {broker_words.sentence(error)}")
     beaten = began = time.monotonic()
     while not is_over():
         try:

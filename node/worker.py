@@ -31,6 +31,9 @@ def create_worker(config: Config | None = None) -> Celery:
         task_default_queue=names.TRAIN_QUEUE,
         task_routes={"coord.*": {"queue": names.OUTCOME_QUEUE}, "train.*": {"queue": names.TRAIN_QUEUE}},
         worker_prefetch_multiplier=1,
+        # a node that is cut off is handed messages, for which it has a slot free, until the broker has missed three of
+        # its heartbeats: sooner than its leases end, or its own jobs would be sent to it once more
+        broker_heartbeat=6,
         worker_max_tasks_per_child=1,  # each training starts in a fresh process
         worker_proc_alive_timeout=60,
         worker_cancel_long_running_tasks_on_connection_loss=False,  # a broker's restart never ends a training

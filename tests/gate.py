@@ -1,4 +1,5 @@
-"""A gate before a service: open it lets connections through, shut it cuts them all, as an outage does."""
+"""A gate before a service: open it lets connections through, shut it cuts them all, as an outage does; frozen it
+swallows everything without a word, as a cable that was pulled."""
 
 import contextlib
 import socket
@@ -16,6 +17,8 @@ class Gate:
         self.port = free_ports(1, {port})[0]
         self._listener: socket.socket | None = None
         self._open: list[socket.socket] = []
+        self._flows = threading.Event()
+        self._flows.set()
         self.open()
 
     def url(self, behind: str) -> str:
@@ -37,24 +40,42 @@ class Gate:
             _end(end)
         self._open.clear()
 
+    def freeze(self) -> None:
+        """From now on nothing comes through, and nobody is told: old connections and new ones are there, and silent."""
+        self._flows.clear()
+
+    def thaw(self) -> None:
+        """What was on its way arrives, and all goes on."""
+        self._flows.set()
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
                 near, _ = listener.accept()
             except OSError:
                 return
+            self._open.append(near)
+            threading.Thread(target=self._connect, args=(near,), daemon=True).start()
+
+    def _connect(self, near: socket.socket) -> None:
+        self._flows.wait()
+        try:
             far = socket.create_connection((HOST, self._behind))
-            self._open += [near, far]
-            for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+        except OSError:  # whoever waits behind the gate is away
+            _end(near)
+            return
+        self._open.append(far)
+        for source, sink in ((near, far), (far, near)):
+            threading.Thread(target=self._pass_on, args=(source, sink), daemon=True).start()
 
-
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65_536):
-            sink.sendall(data)
-    _end(source)
-    _end(sink)
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65_536):
+                self._flows.wait()
+                sink.sendall(data)
+        self._flows.wait()
+        _end(source)
+        _end(sink)
 
 
 def _end(end: socket.socket) -> None:

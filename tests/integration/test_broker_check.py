@@ -1,6 +1,7 @@
 """What RabbitMQ lacks is found before it breaks something, and named with what to do."""
 
 import io
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -10,8 +11,11 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from kombu import Connection
 
+from coordinator.broker import make_celery
+from coordinator.broker_check import BrokerWatch
 from coordinator.parts import parts
 from node import check
+from services.platform import wait_until
 from services.stack import Stack
 
 Grant = Callable[[str, str, str], str]
@@ -62,6 +66,20 @@ def test_a_missing_right_is_named_with_the_command_that_grants_it(
     assert code == 1
     assert sentence in said
     assert f"rabbitmqctl set_permissions -p {url.rpartition('/')[2]} poor" in said
+
+
+def test_the_recorder_names_each_trouble_once_and_stays_connected(
+    grant: Grant, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop, watch = threading.Event(), BrokerWatch(make_celery(grant(".*", "^(?!(states|coordx)$)", ".*"), "test"))
+    thread = threading.Thread(target=watch.run, args=(stop,))
+    thread.start()
+    wait_until(lambda: "acknowledgements can't be seen" in caplog.text, 30, "the last sentence")
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert caplog.text.count("RabbitMQ's user poor may not write to exchange coordx. Allow it: ") == 1
+    assert "checked later" not in caplog.text
 
 
 def test_a_login_that_is_refused_is_named(app: Flask, vhost: str) -> None:

@@ -1,0 +1,66 @@
+"""No job is lost and none runs twice, whatever becomes of the broker between its submit and its node."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.faults.farm import Farm, farm
+
+WITHIN_SECONDS = 60
+NOT_ENDED = "state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED')"
+
+
+@pytest.fixture
+def its(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    with farm(tmp_path_factory.mktemp("farm"), request.param) as made:
+        yield made
+
+
+def assert_each_ran_once(its: Farm, runs: list[str]) -> None:
+    """One attempt, one end, nothing left that asks for more."""
+    its.seconds_until(NOT_ENDED, 300, "all jobs to end")
+    assert its.rows("SELECT state, count(*) FROM jobs GROUP BY state") == [("SUCCEEDED", len(runs))]
+    assert its.rows("SELECT count(*), max(number) FROM attempts") == [(len(runs), 1)]
+    assert its.rows("SELECT count(*) FROM events WHERE final") == [len(runs)]
+    assert its.rows("SELECT count(*) FROM outbox") == [0]
+    assert sorted(its.rows("SELECT CAST(run_id AS text) FROM jobs")) == sorted(runs)
+
+
+@pytest.mark.parametrize("its", [{"lab-1": "100", "lab-2": "100"}], indirect=True, ids=["a slot for every job"])
+def test_two_hundred_submits_outlive_a_broker_that_stops(its: Farm) -> None:
+    broker = its.stack.rabbitmq
+    assert broker
+    runs = its.submit(20)
+    stopping = threading.Thread(target=broker.stop)
+    stopping.start()
+    runs += its.submit(180)
+    stopping.join()
+    time.sleep(20)  # the outage: nodes and recorder are between two tries to come back
+    broker.start()
+    seconds = its.seconds_until("state = 'SUBMITTED'", WITHIN_SECONDS, "no job to wait any more")
+    print(f"\nof 200 jobs none waited {seconds:.1f} s after the broker was back")
+    assert_each_ran_once(its, runs)
+
+
+@pytest.mark.parametrize("its", [{"lab-1": "12", "lab-2": "12"}], indirect=True, ids=["24 slots"])
+def test_a_hundred_queued_jobs_outlive_the_loss_of_the_brokers_data(its: Farm) -> None:
+    broker = its.stack.rabbitmq
+    assert broker
+    running = its.submit(24, steps=120_000)  # a minute
+    its.seconds_until("state <> 'RUNNING'", 60, "all slots to be taken")
+    runs = its.submit(100)
+    broker.stop()
+    shutil.rmtree(broker.folder / "mnesia")
+    broker.start()
+    assert its.count("state = 'RUNNING'") == len(running)
+    freed = its.seconds_until("steps = 120000 AND state <> 'SUCCEEDED'", 120, "the running ones to end")
+    seconds = its.seconds_until("state = 'SUBMITTED'", WITHIN_SECONDS, "no job to wait any more")
+    print(
+        f"\nof 100 jobs none waited {seconds:.1f} s after the slots were free, {freed:.1f} s after the broker was back"
+    )
+    assert_each_ran_once(its, [*running, *runs])
+    facts = "SELECT count(*) FROM attempts WHERE facts_recorded <> CAST(outcome ->> 'facts_sent' AS int)"
+    assert its.rows(facts) == [0]
