@@ -16,7 +16,7 @@ DEPRECATED = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A RabbitMQ that behaves as if all that it will drop were gone."""
     made = Stack(tmp_path_factory.mktemp("services"), environ={})
