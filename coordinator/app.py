@@ -15,12 +15,14 @@ from .builds import Builds
 from .config import Config
 from .environments import Catalogue
 from .extensions import db, migrate, sock
+from .front_door import FrontDoor
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
 from .parts import Parts
 from .storage import Storage
 
+log = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -67,7 +69,12 @@ ENGINE_OPTIONS = {
 def _build(app: Flask, config: Config) -> None:
     hub = Hub(config.socket_backlog, config.socket_states_kb * 1024)
 
+    door = FrontDoor(config.web_bind)
+
     def beat() -> None:
+        if not door.answers():
+            log.warning("The web is too busy to answer itself: no lease ends meanwhile.")
+            return
         with app.app_context():
             pulses.beat(pulses.WEB, pulses.gap_of(config.lease_seconds))
 

@@ -1,4 +1,4 @@
-"""An outcome that waits in the queue for a `results` that is away is not lost with its lease."""
+"""Our own programs say that they are there; an outcome that waits for a `results` that is away is not lost."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +45,12 @@ def paused(platform: Platform, name: str) -> Iterator[None]:
         yield
     finally:
         process.resume()
+
+
+def test_a_web_that_answers_says_so_all_the_time(app: Flask, platform: Platform) -> None:
+    (since,) = rows(app, "SELECT now()")
+    seen = "SELECT last_seen_at > :since + interval '2 seconds' FROM pulses WHERE service = 'web'"
+    wait_until(lambda: rows(app, seen, since=since) == [True], 30, "more beats of the web")
 
 
 def test_who_takes_outcomes_says_so(app: Flask, platform: Platform, ask: probe.Probe) -> None:
