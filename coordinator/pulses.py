@@ -2,8 +2,8 @@
 
 A lease of 20 s is renewed every 2 s. The web beats every second in which it answers at its own door. An outage in which
 it misses its beats for 8 s is an absence, after which leases begin to count anew. A shorter one is none, and needs not
-be: the last heartbeat before it came 2 s before, or 7 s where one was lost in a connection that hung, so at least 5 s of
-the lease are left, in which a node tries more than once. A node that is gone is noticed 18 to 20 s later, and a sweep
+be: the last heartbeat before it came 2 s before, or 7 s where one was lost in a connection that hung, so 5 s of the
+lease are left or more, in which a node tries again. A node that is gone is noticed 18 to 20 s later, and a sweep
 (SWEEP_SECONDS) after that.
 """
 
