@@ -22,9 +22,10 @@ LONGEST_CAUSE, LONGEST_FINDINGS = 200, 600
 def seen(node_id: UUID, slots: int, has: Has, life: UUID | None, drain: str | None) -> Node:
     """The node is there, with so many slots, and with all this. `drain` is how it ends, where it has been told on its
     own machine; what it was told from here ends with the life that it was meant for."""
+    # of the two wishes the greatest is the one to hand over
     goes_on = (Node.life == life) if life else Node.life.is_(None)
     values = {"last_seen_at": func.now(), "slots": slots, "has": has.to_wire(), "life": life,
-              "drain": func.coalesce(drain, case((goes_on, Node.drain)))}  # fmt: skip
+              "drain": func.greatest(drain, case((goes_on, Node.drain)))}  # fmt: skip
     db.session.execute(update(Node).where(Node.id == node_id).values(values))
     db.session.commit()
     return db.session.get_one(Node, node_id)

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import requests
 
-from wire.jobs import Has, JobSpec
+from wire.jobs import DRAINS, Has, JobSpec
 from wire.names import NODE_API
 
 from .transfer import TRANSFER_SECONDS, Broken, Terms, put
@@ -17,6 +18,7 @@ CONNECT_SECONDS, READ_SECONDS = 4, 15
 HEARTBEAT_TIMEOUT = (2, 3)
 """Connecting, reading. Heartbeats are tiny: one that hangs in a dying connection must leave time for the next."""
 USUAL = Terms()
+MOST_FINDINGS = 100
 
 
 class Away(Exception):
@@ -27,6 +29,27 @@ class Refused(Exception):
     """The coordinator has answered, and the answer is no."""
 
 
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The answer to a hello. Older coordinators leave out what they do not know."""
+
+    queues: frozenset[str] | None = None
+    """Those that the node is to take trainings from."""
+    drain: str | None = None
+    """How it is to end: one of wire.jobs.DRAINS."""
+    check: bool = False
+    """It gets no work until it has checked itself."""
+
+    @classmethod
+    def from_wire(cls, message: dict[str, Any]) -> Self:
+        queues, drain = message.get("queues"), message.get("drain")
+        return cls(
+            frozenset(map(str, queues)) if isinstance(queues, list) else None,
+            drain if drain in DRAINS else None,
+            message.get("check") is True,
+        )
+
+
 class Central:
     """The coordinator as one node sees it."""
 
@@ -34,11 +57,14 @@ class Central:
         self._url = url.rstrip("/") + NODE_API
         self._headers = {"Authorization": f"Bearer {token}"}
 
-    def hello(self, slots: int, has: Has | None = None) -> list[str] | None:
-        """This node is there, and has all this: the queues that it is to take trainings from, or None where the
-        coordinator is of a version that does not say. Raises Away or Refused."""
-        queues = self._post("/hello", {"slots": slots} | ({"has": has.to_wire()} if has else {})).get("queues")
-        return [str(queue) for queue in queues] if isinstance(queues, list) else None
+    def hello(self, slots: int, has: Has, life: UUID, drain: str | None) -> Welcome:
+        """This node is there, in this life, has all this, and ends in this way. Raises Away or Refused."""
+        said = {"slots": slots, "has": has.to_wire(), "life": str(life), "drain": drain}
+        return Welcome.from_wire(self._post("/hello", said))
+
+    def self_checked(self, passed: bool, findings: list[str]) -> None:
+        """What this node has found wrong with itself. Raises Away or Refused."""
+        self._post("/self-check", {"passed": passed, "findings": findings[:MOST_FINDINGS]})
 
     def check(self) -> dict[str, Any]:
         """What an owner's check asks for: time, version, and links to put and get a file. Raises Away or Refused."""

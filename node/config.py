@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from wire.jobs import DRAINS
 from wire.names import BRIDGE_PATH
 from wire.variables import read_settings, setting
 
@@ -60,6 +61,9 @@ class Config:
     )
     node_kept_max_mb: int = setting(
         10_240, "room for files of ended trainings that are not verified or could not be stored, in MB"
+    )
+    node_drain: str = setting(
+        "hand-over", "finish or hand-over: what becomes of trainings when the node must stop", form="|".join(DRAINS)
     )
     grace_seconds: float = setting(30.0, "how long a trainer that is told to stop may take to save")
 

@@ -15,6 +15,7 @@ from celery.worker.strategy import default as usual_strategy
 
 from wire.names import TRAIN_QUEUE
 
+from .drain import Drain
 from .queues import train_queue
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ LOOK_SECONDS = 0.1
 class Intake:
     """What may come in; written by the thread that says hello, read by Celery's event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Drain) -> None:
+        self._drain = drain
         self.queues: frozenset[str] = frozenset({TRAIN_QUEUE})
         self.full: str | None = None
         """Why nothing is taken although a slot may be free, in a sentence."""
@@ -37,7 +39,8 @@ class Intake:
     def wanted(self, consumer: Any) -> frozenset[str]:
         """The queues to consume from at this moment."""
         is_stopping = state.should_stop is not None or bool(state.should_terminate)
-        return frozenset() if is_stopping or self.full or not has_free_slot(consumer) else self.queues
+        is_closed = is_stopping or self._drain.how or self.full
+        return frozenset() if is_closed or not has_free_slot(consumer) else self.queues
 
 
 def has_free_slot(consumer: Any, coming: int = 0) -> bool:

@@ -31,14 +31,22 @@ log = logging.getLogger(__name__)
 RESTARTED = "The training node was restarted during the training."
 
 
-def clear(celery: Celery, config: Config) -> None:
-    """Kills what still runs, then hands in every attempt that was not handed in. Waits for a broker that is away."""
+def end_processes(config: Config) -> None:
+    """Kills what still runs, all of it, whoever is away meanwhile."""
     cache_of(config).clear_leftovers()
     config.attempts_dir.mkdir(parents=True, exist_ok=True)
-    central = Central(config.coordinator_url, config.node_token)
     for workspace in all_in(config.attempts_dir):
         if workspace.open():  # otherwise another process of this node is at work in it
             kill_leftover(config.attempts_dir / f"{workspace.folder.name}.pid")
+            workspace.close()
+
+
+def clear(celery: Celery, config: Config) -> None:
+    """Hands in every attempt that was not handed in, and whose processes have been ended. Waits for a broker that is
+    away."""
+    central = Central(config.coordinator_url, config.node_token)
+    for workspace in all_in(config.attempts_dir):
+        if workspace.open():
             outcome = _hand_in(celery, central, config, workspace)
             workspace.put_away(outcome, config.handed_dir, config.kept_dir)
 

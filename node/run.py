@@ -1,7 +1,6 @@
 """One attempt from its claim to its outcome: fetch build and checkpoint, train, upload, and say how it ended."""
 
 import logging
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +40,6 @@ def run_attempt(
     background = uploads.Uploads(central, spec.run_id, spec.attempt, folder.parent, tell)
     try:
         with (
-            _stopped_by_sigterm(stop),
             _limited_to(spec.time_left_s, stop),
             builds.provide(config, spec, central, folder, stop) as build,
         ):
@@ -121,16 +119,3 @@ def _limited_to(seconds: float | None, stop: Stop) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-@contextmanager
-def _stopped_by_sigterm(stop: Stop) -> Iterator[None]:
-    """SIGTERM to the pool's process asks the trainer to save, instead of ending this process at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.ask(Stop.SHUTDOWN))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

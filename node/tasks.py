@@ -19,6 +19,7 @@ from wire.uploads import Upload
 
 from .central import Away, Central, Refused
 from .config import Config
+from .drain import Drain
 from .lease import Lease, Stop
 from .report import EventSender, Reporter, Spool
 from .run import run_attempt
@@ -45,7 +46,7 @@ class Handing:
         self.lease = self.workspace = None
 
 
-def register(celery: Celery, config: Config) -> None:
+def register(celery: Celery, config: Config, drain: Drain) -> None:
     """Adds the training task to the node's Celery app."""
     central = Central(config.coordinator_url, config.node_token)
     handing = Handing(config)
@@ -53,14 +54,17 @@ def register(celery: Celery, config: Config) -> None:
     @celery.task(name=names.TASK_TRAIN, Strategy="node.intake:strategy",
                  resultrepr_maxsize=200)  # logs and Flower need no log tails  # fmt: skip
     def run(run_id: str, attempt: int) -> dict[str, Any] | None:
-        claimed = _claim(central, str(UUID(run_id)), int(attempt))
-        return _train(celery, config, central, handing, *claimed) if claimed else None
+        stop = Stop()
+        drain.follow(stop, config.node_drain)
+        claimed = _claim(central, str(UUID(run_id)), int(attempt), stop)
+        return _train(celery, config, central, handing, stop, *claimed) if claimed else None
 
     task_postrun.connect(handing.done, weak=False)
 
 
-def _claim(central: Central, run_id: str, attempt: int) -> tuple[JobSpec, float] | None:
-    """The spec and the lease, or None where the attempt is not to be had. Waits for a coordinator that is away."""
+def _claim(central: Central, run_id: str, attempt: int, stop: Stop) -> tuple[JobSpec, float] | None:
+    """The spec and the lease, or None where the attempt is not to be had. Waits for a coordinator that is away, unless
+    the node is to hand over: then the coordinator sends the task to another."""
     claim, pause = uuid4(), 0.5
     while True:
         try:
@@ -69,15 +73,17 @@ def _claim(central: Central, run_id: str, attempt: int) -> tuple[JobSpec, float]
             log.info("Attempt %s of run %s is dropped: %s", attempt, run_id, refusal)
             return None
         except Away as error:
+            if stop.is_set():
+                log.warning("Attempt %s of run %s is left to another node: %s", attempt, run_id, error)
+                return None
             log.warning("%s; trying again in %.0f s.", error, pause)
             threading.Event().wait(pause)
             pause = min(pause * 2, 10.0)
 
 
 def _train(
-    celery: Celery, config: Config, central: Central, handing: Handing, spec: JobSpec, lease_seconds: float
+    celery: Celery, config: Config, central: Central, handing: Handing, stop: Stop, spec: JobSpec, lease_seconds: float
 ) -> dict[str, Any]:
-    stop = Stop()
     workspace = workspace_of(config.attempts_dir, names.task_id(spec.run_id, spec.attempt))
     workspace.open()
     handing.workspace = workspace

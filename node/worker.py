@@ -15,6 +15,7 @@ from wire.settings import SETTINGS, WORKER_CONTROL
 from . import rejections, signals, tasks
 from .config import Config
 from .connection import Amqp
+from .drain import Drain
 from .queues import outcome_queue, train_queue
 
 
@@ -45,6 +46,7 @@ def create_worker(config: Config | None = None) -> Celery:
     )  # fmt: skip
     celery.conf.worker_consumer = rejections.make_consumer(celery)
     method_framing.Message = readable(method_framing.Message)
-    tasks.register(celery, config)
-    signals.connect(celery, config)
+    drain = Drain()
+    tasks.register(celery, config, drain)
+    signals.connect(celery, config, drain)
     return celery

@@ -7,6 +7,7 @@ import pytest
 from celery.worker import state
 
 from node import intake
+from node.drain import Drain
 from node.intake import Intake, consume_from, stop_when_full, strategy
 from wire.names import TRAIN_QUEUE, train_queue
 
@@ -53,14 +54,17 @@ def test_the_last_slot_stops_all_queues(trainings: list[int]) -> None:
     assert consumer.consuming == set()
 
 
-def test_a_full_node_or_disk_wants_nothing(trainings: list[int]) -> None:
-    its, consumer = Intake(), Consumer()
+def test_a_node_that_is_full_or_drains_wants_nothing(trainings: list[int]) -> None:
+    its, consumer = Intake(drain := Drain()), Consumer()
     its.queues = frozenset({SPECIAL})
     assert its.wanted(consumer) == {SPECIAL}
     its.full = "Its disk has 5 MB left."
     assert its.wanted(consumer) == frozenset()
     its.full = None
     trainings += [1, 2]
+    assert its.wanted(consumer) == frozenset()
+    trainings.clear()
+    drain.ask("finish")
     assert its.wanted(consumer) == frozenset()
 
 
