@@ -20,7 +20,9 @@ WITHIN_SECONDS = 30.0
 STEPS = 50_000_000
 HELD = """SELECT nodes.name, CAST(attempts.run_id AS text), attempts.number FROM attempts
           JOIN nodes ON nodes.id = attempts.node_id WHERE attempts.ended_at IS NULL ORDER BY 1"""
-STORED = "SELECT count(*) FROM artifacts WHERE run_id = %s AND attempt = %s AND kind = 'checkpoint'"
+STORED = """SELECT count(*) FROM artifacts
+            JOIN attempts ON attempts.run_id = artifacts.run_id AND attempts.number = artifacts.attempt
+            WHERE artifacts.run_id = %s AND number = %s AND artifacts.kind = 'checkpoint' AND step > start_step"""
 FRESH = "SELECT bool_and(lease_until > now() + interval '14 seconds') FROM attempts WHERE ended_at IS NULL"
 NEXT = """SELECT attempts.claimed_at, nodes.name, attempts.start_step FROM attempts
           JOIN nodes ON nodes.id = attempts.node_id WHERE run_id = %s AND number = %s"""
