@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 INTERVALS = 3  # a pause so many times as long as the longest of the recent ones is none any more
 RECENT = 100  # signs
-KNOWN = 5  # signs after which it is known what is usual
+KNOWN = 5  # signs after which it is known what is usual; until then an idle pause may be three times as long
 WINDOW_S = 2.0  # over which processor time is looked at
 COMPUTES = 0.05  # of a core; one that only looks whether something has come needs less
 LONGEST_LOOK_S = 1.0  # of a longer pause between two looks nobody knows anything: this node itself was not running
@@ -66,8 +66,11 @@ class Progress:
     def _complaint(self) -> str | None:
         if self._stall_s is not None and self._silent > self._stall_s:
             return f"The training stood still: it made no step for {self._stall_s:.0f} s."
-        if self._idle_s is None or len(self._pauses) < KNOWN:
+        if self._idle_s is None:
             return None
+        if len(self._pauses) < KNOWN:
+            first = f"The training stood still: it made no step for {self._silent:.0f} s after its start."
+            return first if self._idle > INTERVALS * self._idle_s else None
         usual = max(self._idle_s / INTERVALS, *self._pauses)
         if self._idle <= INTERVALS * usual:
             return None

@@ -89,11 +89,11 @@ def test_an_environment_that_works_is_waited_for() -> None:
     assert its.goes_on(300, trainer=1.0, others=0.5, waits=True) is None
 
 
-def test_before_it_is_known_what_is_usual_only_the_longest_pause_counts() -> None:
-    its = Played(stall_s=100)
+def test_before_it_is_known_what_is_usual_an_idle_pause_may_be_three_times_as_long() -> None:
+    its = Played(idle_s=15)
     its.steps(3)
-    assert its.goes_on(100) is None
-    assert its.goes_on(1)
+    assert its.goes_on(45) is None
+    assert its.goes_on(3) == "The training stood still: it made no step for 46 s after its start."
 
 
 def test_time_in_which_the_node_did_not_run_does_not_count() -> None:
