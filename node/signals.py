@@ -31,6 +31,11 @@ def connect(celery: Celery, config: Config, drain: Drain) -> None:
         threading.Thread(target=Handed(config).run, name="handed", daemon=True).start()
         threading.Thread(target=clear, args=(celery, config), name="leftovers", daemon=True).start()
 
+    @signals.task_failure.connect(weak=False)
+    def process_died(**_: Any) -> None:
+        """The training task never raises: its process has died, and left a folder as a killed node does."""
+        threading.Thread(target=_hand_in, args=(celery, config), name="leftovers", daemon=True).start()
+
     @signals.worker_shutting_down.connect(weak=False)
     def told_to_end(**_: Any) -> None:
         drain.ask(HAND_OVER if drain.how else config.node_drain)  # whoever says it twice does not want to wait
@@ -38,3 +43,8 @@ def connect(celery: Celery, config: Config, drain: Drain) -> None:
     @signals.worker_shutdown.connect(weak=False)
     def end(**_: Any) -> None:
         bridge.stop()
+
+
+def _hand_in(celery: Celery, config: Config) -> None:
+    end_processes(config)
+    clear(celery, config)

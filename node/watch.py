@@ -114,7 +114,7 @@ class Watch:
             self.guarded = now
             self.refused = self.guards.complain() or self._stands_still(now)
             self.kill_at = now if self.refused else self.kill_at
-        if now >= self.kill_at:
+        if now >= self.kill_at or self.process.exit_code is not None:  # where the shim was killed, it has left others
             self.process.end()
 
     def _stands_still(self, now: float) -> TrainingRefused | None:
