@@ -8,7 +8,7 @@ ARGS ?=
 ONCE_1 := --once
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test heavy rabbitmq4 broker lint bench services clean clean-data distclean not-running
+.PHONY: help setup run test heavy faults soak rabbitmq4 broker lint bench services clean clean-data distclean not-running
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
 
 heavy: setup ## Run the tests that take gigabytes and minutes (HEAVY_BUILD_MB=100 for less)
 	@exec $(VENV)/python -m pytest tests/heavy $(ARGS)
+
+faults: setup ## Hit everything at every moment of a job's life; prints a table (ARGS="-k 'recorder and SIGKILL'" for a part)
+	@exec $(VENV)/python -m pytest tests/faults -p no:xdist --tb short $(ARGS)
+
+soak: setup ## Jobs and faults at random for MINUTES=10; the same ones again with the SEED=... that it prints
+	@exec $(VENV)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 rabbitmq4: setup ## Run the tests that need a broker on RabbitMQ 4 instead of the machine's (needs root, 400 MB)
 	@$(VENV)/python -m scripts.rabbitmq4

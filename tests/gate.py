@@ -27,6 +27,8 @@ class Gate:
 
     def open(self) -> None:
         """From now on connections are taken."""
+        if self._listener:
+            return
         self._listener = socket.create_server((HOST, self.port))
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 

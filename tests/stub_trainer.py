@@ -22,6 +22,7 @@ DEFAULTS = {
     "error": None,  # told as the trainer's error instead of training: {"type": ..., "message": ...}
     "exit_code": None,  # ends with it, without a word
     "stand_still_at": None,  # step after which nothing happens any more
+    "linger_seconds": 0,  # for which it stays, environments and all, when it has written its model
 }
 LOOK_SECONDS = 0.02
 asked_to_stop = False
@@ -116,6 +117,7 @@ class Training:
                 self.save()
         self.save()
         write(os.path.join(self.results, f"{self.behaviour}.onnx"), self.model())
+        time.sleep(self.settings["linger_seconds"])
         for its in self.environments:
             its.kill()
         self.tell("interrupted" if asked_to_stop else "finished")
@@ -144,9 +146,7 @@ class Training:
         self.tell("checkpoint", behaviour=self.behaviour, step=self.step, path=path, model=model)
 
     def model(self):
-        """Different for each step and run."""
-        line = f"{self.run_id} {self.step} ".encode()
-        return (line * (self.settings["model_bytes"] // len(line) + 1))[: self.settings["model_bytes"]]
+        return model_of(self.run_id, self.step, self.settings["model_bytes"])
 
     def tell_metrics(self, step):
         self.tell(
@@ -172,6 +172,12 @@ class Training:
         line = json.dumps({"kind": kind, **fields}).encode() + b"\n"
         while line:
             line = line[os.write(self.facts, line) :]
+
+
+def model_of(run_id, step, size=DEFAULTS["model_bytes"]):
+    """Different for each step and run."""
+    line = f"{run_id} {step} ".encode()
+    return (line * (size // len(line) + 1))[:size]
 
 
 def settings_beside(executable):

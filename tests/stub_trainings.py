@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from services.platform import ROOT
+from tests.stub_trainer import model_of
 
 STUB_TRAINER = ROOT / "tests" / "stub_trainer.py"
 ENVIRONMENT = "#!/bin/sh\nexec sleep 3600\n"
@@ -44,3 +45,8 @@ def stub_body(steps: int, env_id: str = "stub", **changes: Any) -> dict[str, Any
         "nn_model_config": {"behavior_name": "Reach1D", "steps": steps},
         **changes,
     }
+
+
+def stub_model(run_id: str, steps: int) -> bytes:
+    """What the stub trainer writes at the end of a training of so many steps."""
+    return bytes(model_of(run_id, steps))
