@@ -29,6 +29,7 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text()
 LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
+RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
 EVERYTHING = "\n".join(document.read_text() for document in DOCUMENTS)
 RUN_ID = UUID("5667524a-ab1d-42e8-b5bd-e692755d03b0")
 
@@ -138,6 +139,22 @@ def test_files_that_are_named_exist() -> None:
     )
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_promise_has_its_bounds_its_limits_and_its_tests() -> None:
+    promises = re.split(r"^## (?=\d+\. )", RELIABILITY, flags=re.MULTILINE)[1:]
+    assert [promise.partition(".")[0] for promise in promises] == [str(n) for n in range(1, len(promises) + 1)]
+    for promise in promises:
+        rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", promise.partition("\n## ")[0], re.MULTILINE))
+        tests = re.findall(r"`(tests/\S+?\.py)`", rows["Shown by"])
+        assert tests, promise
+        assert [path for path in tests if "def test_" not in (ROOT / path).read_text()] == []
+
+
+def test_every_setting_of_a_promise_exists() -> None:
+    named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", RELIABILITY)) - {"ON_EPISODE_BEGIN"}
+    assert named
+    assert named <= set(re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / "env.sample").read_text(), re.MULTILINE))
 
 
 def test_every_shared_celery_setting_has_its_reason() -> None:
