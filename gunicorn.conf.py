@@ -13,6 +13,7 @@ from typing import Any
 from psycogreen.gevent import gevent_wait_callback
 from psycopg2 import extensions
 
+from coordinator import safety
 from coordinator.config import Config
 from coordinator.parts import parts
 
@@ -28,6 +29,13 @@ timeout = 60
 control_socket_disable = True
 preload_app = False  # a fork must not share connections
 loglevel = _config.log_level.lower()
+
+
+def on_starting(server: Any) -> None:
+    """Before any process serves: refused where it would be unsafe, and told what is open by the operator's wish."""
+    safety.check(_config)
+    for sentence in safety.openings(_config):
+        server.log.warning(sentence)
 
 
 def post_fork(server: Any, worker: Any) -> None:

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from flask import Flask
 
-from . import cli, connections, logs, pulses, queries
-from .api import answers, environments, episodes, files, health, jobs, nodes, reproduction, socket
+from . import cli, connections, logs, pulses, queries, safety
+from .api import accounts, answers, auth, environments, episodes, files, health, jobs, nodes, reproduction, socket
 from .api import logs as log_routes
 from .api import models as model_routes
+from .api.admission import BEARER
 from .api.whole_writes import WholeWritesMiddleware
 from .builds import Builds
 from .config import Config
@@ -29,13 +30,14 @@ ROOT = Path(__file__).resolve().parent.parent
 def create_app(config: Config | None = None) -> Flask:
     """The Flask app. Connects to nothing: that happens at first use. Raises BadConfiguration."""
     config = config or Config.from_environment()
+    safety.check(config)
     logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    app = Flask("coordinator")
+    app = Flask("coordinator", static_folder=None)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=config.sqlalchemy_url(),
         SQLALCHEMY_ENGINE_OPTIONS=ENGINE_OPTIONS,
         MAX_CONTENT_LENGTH=config.max_body_bytes,
-        SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": config.max_body_bytes},
+        SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": config.max_body_bytes, "subprotocols": [BEARER]},
     )
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
@@ -43,7 +45,9 @@ def create_app(config: Config | None = None) -> Flask:
         connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
-    for module in (jobs, environments, files, model_routes, log_routes, episodes, nodes, reproduction, health, socket):
+    auth.register(app)
+    for module in (accounts, jobs, environments, files, model_routes, log_routes, episodes, nodes, reproduction, health,
+                   socket):  # fmt: skip
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)

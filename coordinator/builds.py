@@ -13,11 +13,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from wire.names import TASK_VERIFY, build_key
 
-from . import ledger
+from . import ledger, permissions
 from .environments import Environment, Store, environment_of
 from .errors import Conflict, NotFound
 from .extensions import db
 from .models import Build, BuildCheck, Outbox
+from .permissions import Action, Caller
 from .storage import Storage
 
 MEGABYTE = 1024 * 1024
@@ -46,14 +47,17 @@ def part_count(size: int) -> int:
     return max(1, -(-size // part_size(size)))
 
 
-def begin(storage: Storage, owner_id: UUID, wanted: Upload) -> Build:
-    """A build that is to be uploaded now. Raises Conflict for a version that is there, and for somebody else's name."""
+def begin(storage: Storage, who: Caller, wanted: Upload) -> Build:
+    """A build that is to be uploaded now. Raises NotAllowed, and Conflict for a version that is there or another team's
+    name."""
+    permissions.require(who, Action.SUBMIT)
     _lock_name(wanted.env_id)
-    _check_owner(owner_id, wanted.env_id)
-    _make_way(storage, _find(wanted.env_id, wanted.version))
+    _check_team(who, wanted.env_id)
+    _make_way(storage, who, _find(wanted.env_id, wanted.version))
     made = uuid4()
-    build = Build(id=made, env_id=wanted.env_id, version=wanted.version, owner_id=owner_id, sha256=wanted.sha256,
-                  size=wanted.size, manifest=wanted.manifest, key=build_key(made), state="UPLOADING")  # fmt: skip
+    build = Build(id=made, env_id=wanted.env_id, version=wanted.version, owner_id=who.user_id, team_id=who.team_id,
+                  sha256=wanted.sha256, size=wanted.size, manifest=wanted.manifest, key=build_key(made),
+                  state="UPLOADING")  # fmt: skip
     db.session.add(build)
     db.session.commit()
     build.upload_id = storage.begin_upload(build.key)
@@ -61,17 +65,17 @@ def begin(storage: Storage, owner_id: UUID, wanted: Upload) -> Build:
     return build
 
 
-def uploading(owner_id: UUID, env_id: str, version: str) -> Build:
-    """A build of the caller's that is being uploaded. Raises NotFound, or Conflict when it is no longer."""
-    build = _owned(owner_id, env_id, version)
+def uploading(who: Caller, env_id: str, version: str) -> Build:
+    """A build of the caller's that is being uploaded. Raises NotFound, NotAllowed, or Conflict when it is no longer."""
+    build = _to_change(who, env_id, version)
     if build.state != "UPLOADING" or build.upload_id is None:
         raise Conflict(f"Version {version!r} of environment {env_id!r} is {build.state}: nothing is to be uploaded.")
     return build
 
 
-def complete(owner_id: UUID, env_id: str, version: str, parts: list[tuple[int, str]]) -> Build:
+def complete(who: Caller, env_id: str, version: str, parts: list[tuple[int, str]]) -> Build:
     """All parts are in S3: from now on the build is VERIFYING. One that is so already is answered as it is."""
-    build = _owned(owner_id, env_id, version)
+    build = _to_change(who, env_id, version)
     if build.state == "UPLOADING" and build.upload_id:
         wanted = part_count(build.size)
         if [number for number, _ in parts] != list(range(1, wanted + 1)):
@@ -83,9 +87,9 @@ def complete(owner_id: UUID, env_id: str, version: str, parts: list[tuple[int, s
     return build
 
 
-def retire(owner_id: UUID, env_id: str, version: str) -> Build:
+def retire(who: Caller, env_id: str, version: str) -> Build:
     """Takes no new jobs any more; those that have it go on. Raises NotFound, or Conflict for one that was not READY."""
-    build = _owned(owner_id, env_id, version)
+    build = _to_change(who, env_id, version)
     if build.state not in ("READY", "RETIRED"):
         raise Conflict(f"Version {version!r} of environment {env_id!r} is {build.state}; only a READY one is retired.")
     build.state, build.retired_at = "RETIRED", build.retired_at or func.now()
@@ -146,18 +150,19 @@ def _lock_name(env_id: str) -> None:
     db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"environment {env_id}", 0))))
 
 
-def _check_owner(owner_id: UUID, env_id: str) -> None:
-    first = select(Build.owner_id).where(Build.env_id == env_id).order_by(Build.created_at).limit(1)
-    if db.session.scalar(first) not in (None, owner_id):
-        raise Conflict(f"Environment {env_id!r} belongs to another user: choose another name.")
+def _check_team(who: Caller, env_id: str) -> None:
+    first = select(Build.team_id).where(Build.env_id == env_id).order_by(Build.created_at).limit(1)
+    if db.session.scalar(first) not in (None, who.team_id):
+        raise Conflict(f"Environment {env_id!r} belongs to another team: choose another name.")
 
 
-def _make_way(storage: Storage, build: Build | None) -> None:
+def _make_way(storage: Storage, who: Caller, build: Build | None) -> None:
     if build is None:
         return
     if build.state not in ("UPLOADING", "REJECTED"):
         raise Conflict(f"Version {build.version!r} of environment {build.env_id!r} is there already ({build.state}). "
                        "Versions never change: choose another one.")  # fmt: skip
+    permissions.require_change(who, build.owner_id, build.team_id)
     remove(storage, build)
     db.session.flush()
 
@@ -167,8 +172,9 @@ def _find(env_id: str, version: str, lock: bool = True) -> Build | None:
     return db.session.scalars(wanted.with_for_update() if lock else wanted).first()
 
 
-def _owned(owner_id: UUID, env_id: str, version: str) -> Build:
+def _to_change(who: Caller, env_id: str, version: str) -> Build:
     build = _find(env_id, version)
-    if build is None or build.owner_id != owner_id:
+    if build is None or not permissions.may(who, Action.READ, build.team_id):
         raise NotFound(f"There is no version {version!r} of environment {env_id!r} among your builds.")
+    permissions.require_change(who, build.owner_id, build.team_id)
     return build

@@ -10,6 +10,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from . import broker, broker_check, broker_words, rejections, tokens
 from . import nodes as training_nodes
+from .cli_accounts import of_teams, of_tokens, users
 from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps
@@ -18,22 +19,14 @@ from .recorder import Recorder, run_beside
 from .relay import Relay
 from .sweeper import Sweeper
 
-users = AppGroup("tokens", help="Tokens of users.")
 nodes = AppGroup("nodes", help="Training nodes.")
 rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
-    for command in (users, nodes, recorder, storage, rejected, rabbitmq):
+    for command in (users, of_teams, of_tokens, nodes, recorder, storage, rejected, rabbitmq):
         app.cli.add_command(command)
-
-
-@users.command("create")
-@click.argument("user")
-def create_token(user: str) -> None:
-    """Print a new token of USER. It is shown this once; only its hash is stored."""
-    click.echo(tokens.create_for_user(user))
 
 
 @nodes.command("enroll")

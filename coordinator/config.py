@@ -36,6 +36,12 @@ class Config:
     serve_games_without_token: bool = setting(
         False, "1 lets old games, which send no token, watch a run and fetch its model by run_id alone"
     )
+    allowed_origins: str = setting(
+        "",
+        "origins of web pages that may open WebSockets, divided by commas, as in https://play.example.com; *: all; "
+        "empty: those of the API's own host",
+        form=r"\*|https?://[^/,\s]+/?(\s*,\s*https?://[^/,\s]+/?)*",
+    )
     environments_dir: str = setting("environments", "folder of the environment builds that jobs may name")
     build_max_mb: int = setting(10_240, "largest environment build that may be uploaded, in MB")
     build_max_unpacked_mb: int = setting(51_200, "most that a build may unpack to, in MB")
@@ -59,7 +65,9 @@ class Config:
     max_file_mb: int = setting(2_048, "largest file that a training may hand in, in MB; at most 5000")
     recording_max_mb: int = setting(50, "MB of a job's episodes that are recorded at most")
     sweep_seconds: float = setting(3.0, "how often the recorder looks for what is stuck")
+    flower_address: str = setting("127.0.0.1", "address on which Flower listens")
     flower_port: int = setting(5555, "port of Flower")
+    flower_basic_auth: str = setting("", "Flower's login, as user:password")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))
 
     @classmethod

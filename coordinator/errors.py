@@ -36,6 +36,12 @@ class NotAuthenticated(CoordinatorError):
     status, code = 401, "not_authenticated"
 
 
+class NotAllowed(CoordinatorError):
+    """The caller is known, and may not do this."""
+
+    status, code = 403, "not_allowed"
+
+
 class NotFound(CoordinatorError):
     """It does not exist, or not for this caller: the two are not told apart."""
 

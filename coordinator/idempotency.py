@@ -17,6 +17,7 @@ from . import queries
 from .errors import Conflict, KeyReused, NotFound
 from .extensions import db
 from .models import IdempotencyKey, Job
+from .permissions import Caller
 
 KEPT = timedelta(days=7)
 
@@ -25,7 +26,7 @@ KEPT = timedelta(days=7)
 class Key:
     """A user's own name for one request, and what that request asks for."""
 
-    owner_id: UUID
+    who: Caller
     name: str
     digest: str
 
@@ -40,9 +41,11 @@ class Executes(Protocol):
     def execute(self, statement: Any, /) -> Any: ...
 
 
-def key_for(owner_id: UUID, name: str, asked: dict[str, Any]) -> Key:
-    """`asked` as read, without what was not said: how the client spells its JSON makes no difference."""
-    return Key(owner_id, name, sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest())
+def key_for(who: Caller, name: str, asked: dict[str, Any]) -> Key:
+    """`asked` as read, without what was not said: how the client spells its JSON makes no difference. The same from
+    another of the user's teams is another request."""
+    text = json.dumps([str(who.team_id), asked], sort_keys=True)
+    return Key(who, name, sha256(text.encode()).hexdigest())
 
 
 def take(transaction: Executes, key: Key, run_id: UUID) -> None:
@@ -50,7 +53,7 @@ def take(transaction: Executes, key: Key, run_id: UUID) -> None:
 
     Raises Taken.
     """
-    row = insert(IdempotencyKey).values(owner_id=key.owner_id, key=key.name, digest=key.digest, run_id=run_id)
+    row = insert(IdempotencyKey).values(owner_id=key.who.user_id, key=key.name, digest=key.digest, run_id=run_id)
     if transaction.execute(row.on_conflict_do_nothing().returning(IdempotencyKey.key)).first() is None:
         raise Taken
 
@@ -60,7 +63,7 @@ def job_of(key: Key) -> Job | None:
 
     Raises KeyReused where it asked for something else, Conflict where the job was deleted.
     """
-    its = (IdempotencyKey.owner_id == key.owner_id, IdempotencyKey.key == key.name)
+    its = (IdempotencyKey.owner_id == key.who.user_id, IdempotencyKey.key == key.name)
     with db.engine.connect() as connection:  # given back at once: whoever has the key may wait for a connection
         row = connection.execute(select(IdempotencyKey.digest, IdempotencyKey.run_id).where(*its)).first()
     if row is None:
@@ -69,7 +72,7 @@ def job_of(key: Key) -> Job | None:
         raise KeyReused(f"The Idempotency-Key {key.name!r} came with another request before. Repeat that request as it "
                         f"was, or use a new key for a new one.")  # fmt: skip
     try:
-        return queries.job_of(key.owner_id, row.run_id)
+        return queries.job_of(key.who, row.run_id)
     except NotFound:
         raise Conflict(
             f"The job of the Idempotency-Key {key.name!r} was deleted. Use a new key for a new job."

@@ -1,23 +1,23 @@
 """Jobs that begin with the weights of another: which checkpoint that is, pinned when the job is submitted."""
 
 from dataclasses import replace
-from uuid import UUID
 
 from . import queries
 from .errors import BadRequest, Conflict
 from .extensions import db
 from .jobs import Request
+from .permissions import Caller
 
 
-def pinned(owner_id: UUID, request: Request) -> Request:
+def pinned(who: Caller, request: Request) -> Request:
     """With key and hash of the newest checkpoint of `initialize_from`, if the request names one.
 
-    Raises NotFound for a job that is not the owner's, BadRequest for one of another behaviour, Conflict for one without
-    a checkpoint.
+    Raises NotFound for a job that the caller may not see, BadRequest for one of another behaviour, Conflict for one
+    without a checkpoint.
     """
     if request.initialize_from is None:
         return request
-    other = queries.job_of(owner_id, request.initialize_from)
+    other = queries.job_of(who, request.initialize_from)
     if (other.behaviour, other.trainer) != (request.behaviour, request.trainer):
         raise BadRequest(f"initialize_from: run {other.run_id} trains {other.behaviour} with {other.trainer}, "
                          f"not {request.behaviour} with {request.trainer}.")  # fmt: skip

@@ -15,12 +15,13 @@ from wire.codec import encode
 from wire.jobs import Has
 from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import idempotency, ledger, messages, nodes, placement, queries
-from .errors import Conflict, NotFound
+from . import idempotency, ledger, messages, nodes, permissions, placement, queries
+from .errors import Conflict
 from .extensions import db
 from .ledger import Told
 from .lifecycle import Change, JobState
 from .models import Attempt, Job, Node
+from .permissions import Action, Caller
 
 PAUSE_AFTER_MISFIT = timedelta(seconds=5)
 """A node that does not fit is told so with its next hello; until then it would take the same task again."""
@@ -61,12 +62,12 @@ WITH job AS (
   INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour, steps,
                     steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from,
                     env_version, build_id, trainer, num_envs, checkpoint_interval, hyperparameters, recording, requires,
-                    queue, initialize_from, initialize_key, initialize_sha256, rerun_of, time_limit)
+                    queue, initialize_from, initialize_key, initialize_sha256, rerun_of, time_limit, team_id)
   VALUES (:run_id, :owner_id, 'CREATE', :state, :agent_config, :env_id, :agent_id, :num_of_areas, :behaviour, :steps,
           0, 0, :seed, :priority, 1, 1, 1, 0,
           :env_version, :build_id, :trainer, :num_envs, :checkpoint_interval, CAST(:hyperparameters AS jsonb),
           CAST(:recording AS jsonb), CAST(:requires AS jsonb), :queue, :initialize_from, :initialize_key,
-          :initialize_sha256, :rerun_of, :time_limit)
+          :initialize_sha256, :rerun_of, :time_limit, :team_id)
   RETURNING *
 ), told AS (
   INSERT INTO events (run_id, seq, final, frame) SELECT run_id, 1, false, :frame FROM job
@@ -77,14 +78,16 @@ SELECT job.*, pg_notify(:channel, '') FROM job
 """)
 
 
-def submit(owner_id: UUID, request: Request, key: idempotency.Key | None = None) -> Any:
+def submit(who: Caller, request: Request, key: idempotency.Key | None = None) -> Any:
     """A new job, its first event and the task that will train it: one statement, for it is the busiest command.
 
-    Raises idempotency.Taken where a request with the same key has made its job meanwhile.
+    Raises NotAllowed, and idempotency.Taken where a request with the same key has made its job meanwhile.
     """
+    permissions.require(who, Action.SUBMIT)
     run_id, needs = uuid4(), placement.needs(request.requires, request.trainer)
     values = {
-        "run_id": run_id, "owner_id": owner_id, "state": JobState.SUBMITTED, "agent_config": request.agent_config,
+        "run_id": run_id, "owner_id": who.user_id, "team_id": who.team_id, "state": JobState.SUBMITTED,
+        "agent_config": request.agent_config,
         "env_id": request.env_id, "agent_id": request.agent_id, "num_of_areas": request.num_of_areas,
         "behaviour": request.behaviour, "steps": request.steps,
         "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
@@ -103,17 +106,15 @@ def submit(owner_id: UUID, request: Request, key: idempotency.Key | None = None)
         return connection.execute(_SUBMIT, values).one()
 
 
-def resume(
-    owner_id: UUID, run_id: UUID, request: Request, key: idempotency.Key | None = None
-) -> tuple[Job, Told | None]:
+def resume(who: Caller, run_id: UUID, request: Request, key: idempotency.Key | None = None) -> tuple[Job, Told | None]:
     """Trains a succeeded job for `request.steps` more. A job that still waits or runs is answered as it is.
 
-    Raises NotFound for a job that is not the owner's, Conflict for one that failed or trains something else, and
-    idempotency.Taken as `submit` does.
+    Raises NotFound and NotAllowed for a job that is not the caller's to change, Conflict for one that failed or trains
+    something else, and idempotency.Taken as `submit` does.
     """
     if key:
         idempotency.take(db.session, key, run_id)
-    job = _owned(owner_id, run_id)
+    job = _to_change(who, run_id)
     state = JobState(job.state)
     if state in (JobState.FAILED, JobState.CANCELLED):
         how = "failed" if state is JobState.FAILED else "was cancelled"
@@ -146,12 +147,12 @@ def _reached(job: Job) -> int:
     return job.steps_trained if checkpoint.step is None else checkpoint.step
 
 
-def cancel(owner_id: UUID, run_id: UUID, delete: bool = False) -> tuple[Job, Told | None]:
+def cancel(who: Caller, run_id: UUID, delete: bool = False) -> tuple[Job, Told | None]:
     """Asks for the end of a job: at once while it is queued, otherwise its node is told with the next heartbeat.
 
-    With `delete` the job is also hidden from now on, and removed once it has ended. Raises NotFound.
+    With `delete` the job is also hidden from now on, and removed once it has ended. Raises NotFound and NotAllowed.
     """
-    job = _owned(owner_id, run_id)
+    job = _to_change(who, run_id)
     told = None
     if not JobState(job.state).is_final:
         job.cancel_requested_at = job.cancel_requested_at or func.now()
@@ -219,8 +220,8 @@ def renew(node_id: UUID, run_id: UUID, number: int, lease_seconds: float) -> str
     return "cancel" if held.cancel_requested_at else "go on"
 
 
-def _owned(owner_id: UUID, run_id: UUID) -> Job:
-    job = ledger.lock(run_id)
-    if job is None or job.owner_id != owner_id or job.deleted_at is not None:
-        raise NotFound(f"There is no run {run_id} among your jobs.")
+def _to_change(who: Caller, run_id: UUID) -> Job:
+    """Locked. Raises NotFound where the caller may not even see it, NotAllowed where he may see it only."""
+    job = queries.seen(who, ledger.lock(run_id), run_id)
+    permissions.require_change(who, job.owner_id, job.team_id)
     return job

@@ -8,12 +8,15 @@ from sqlalchemy import ColumnElement, exists, or_, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
+from . import permissions
 from .errors import Conflict, NotFound
 from .extensions import db
 from .lifecycle import JobState
-from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node
+from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node, User
+from .permissions import Action, Caller
 from .retries import Ended
 
+NO_RUN = "There is no run {} among your jobs."
 MOST_THREADS = 1_024
 NEWEST = (Artifact.attempt.desc(), Artifact.step.desc().nulls_last(), Artifact.created_at.desc())
 
@@ -23,32 +26,59 @@ class Watched:
     """What a socket needs to know of the job it watches."""
 
     run_id: UUID
+    team_id: UUID
     replay_from: int
     last_seq: int
     attempt: int
     state: JobState
 
 
-def job_of(owner_id: UUID, run_id: UUID) -> Job:
-    """Raises NotFound for a job that does not exist, is deleted, or is somebody else's: the three look the same."""
-    job = db.session.get(Job, run_id)
-    if job is None or job.owner_id != owner_id or job.deleted_at is not None:
-        raise NotFound(f"There is no run {run_id} among your jobs.")
+def job_of(who: Caller, run_id: UUID) -> Job:
+    """A job that the caller may see. Raises NotFound for one that does not exist, is deleted, or is a stranger's: the
+    three look the same."""
+    return seen(who, db.session.get(Job, run_id), run_id)
+
+
+def seen(who: Caller | None, job: Job | None, run_id: UUID) -> Job:
+    """The job, if it is there and the caller may see it; None is a game without a token, where those are served.
+
+    Raises NotFound.
+    """
+    if job is None or job.deleted_at is not None or not (who is None or sees(who, job.team_id)):
+        raise NotFound(NO_RUN.format(run_id))
     return job
 
 
-def jobs_of(owner_id: UUID) -> list[Job]:
-    """Newest first."""
-    wanted = select(Job).where(Job.owner_id == owner_id, Job.deleted_at.is_(None)).order_by(Job.created_at.desc())
+def sees(who: Caller, team_id: UUID) -> bool:
+    """Whether the caller may see what belongs to that team."""
+    return permissions.may(who, Action.READ, team_id)
+
+
+def jobs_of(who: Caller) -> list[Job]:
+    """The caller's own, newest first."""
+    return _newest_first(Job.owner_id == who.user_id, Job.team_id == who.team_id)
+
+
+def jobs_of_team(team_id: UUID) -> list[Job]:
+    """Of everybody in it, newest first."""
+    return _newest_first(Job.team_id == team_id)
+
+
+def _newest_first(*which: ColumnElement[bool]) -> list[Job]:
+    wanted = select(Job).where(*which, Job.deleted_at.is_(None)).order_by(Job.created_at.desc())
     return list(db.session.scalars(wanted))
 
 
-def watched(run_id: UUID, owner_id: UUID | None) -> Watched:
-    """`owner_id` None is a game that sends no token, where those are served. Raises NotFound."""
-    job = db.session.get(Job, run_id, populate_existing=True)
-    if job is None or job.deleted_at is not None or (owner_id is not None and job.owner_id != owner_id):
-        raise NotFound(f"There is no run {run_id} among your jobs.")
-    return Watched(run_id, job.replay_from, job.last_seq, job.attempt, JobState(job.state))
+def user_names(user_ids: set[UUID]) -> dict[UUID, str]:
+    """Each one's name."""
+    rows = db.session.execute(select(User.id, User.name).where(User.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
+
+
+def watched(run_id: UUID, who: Caller | None) -> Watched:
+    """`who` None is a game that sends no token, where those are served. Raises NotFound."""
+    job = seen(who, db.session.get(Job, run_id, populate_existing=True), run_id)
+    return Watched(run_id, job.team_id, job.replay_from, job.last_seq, job.attempt, JobState(job.state))
 
 
 def events_after(run_id: UUID, seq: int, most: int = 500) -> list[tuple[int, bool, str]]:
@@ -186,9 +216,11 @@ def build_for(node_id: UUID, build_id: UUID) -> BuildForNode:
     return BuildForNode(build, check is None or check.error is not None)
 
 
-def builds_of(user_id: UUID, env_id: str | None = None) -> list[Build]:
-    """All that are READY, and this user's others; the newest first of each environment, those that are READY before."""
-    wanted = select(Build).where(or_(Build.state == "READY", Build.owner_id == user_id))
+def builds_of(who: Caller, env_id: str | None = None) -> list[Build]:
+    """All that are READY, and the others of the caller's team; the newest first of each environment, those that are
+    READY before."""
+    others = true() if who.is_operator else Build.team_id == who.team_id
+    wanted = select(Build).where(or_(Build.state == "READY", others))
     if env_id is not None:
         wanted = wanted.where(Build.env_id == env_id)
     order = (Build.env_id, (Build.state != "READY"), Build.ready_at.desc().nulls_last(), Build.created_at.desc())

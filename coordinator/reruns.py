@@ -3,16 +3,19 @@
 from typing import Any
 from uuid import UUID
 
-from . import idempotency, jobs, queries
+from . import idempotency, jobs, permissions, queries
 from .errors import Conflict
 from .extensions import db
 from .lifecycle import JobState
 from .models import Job
+from .permissions import Caller
 
 
-def start(owner_id: UUID, run_id: UUID, key: idempotency.Key | None = None) -> Any:
-    """The new job. Raises NotFound, Conflict for a run that has not ended or never began, and idempotency.Taken."""
-    job = queries.job_of(owner_id, run_id)
+def start(who: Caller, run_id: UUID, key: idempotency.Key | None = None) -> Any:
+    """The new job. Raises NotFound, NotAllowed, Conflict for a run that has not ended or never began, and
+    idempotency.Taken."""
+    job = queries.job_of(who, run_id)
+    permissions.require_change(who, job.owner_id, job.team_id)
     if not JobState(job.state).is_final:
         raise Conflict(f"Run {run_id} is {job.state}; it can be run again once it has ended.")
     if not queries.attempts_of(run_id):
@@ -21,7 +24,7 @@ def start(owner_id: UUID, run_id: UUID, key: idempotency.Key | None = None) -> A
         raise Conflict(f"Run {run_id} began with a checkpoint of run {job.initialize_from}, which is no longer kept.")
     request = same(job)
     db.session.close()  # many at once must not wait for a second connection while each keeps its first
-    return jobs.submit(owner_id, request, key)
+    return jobs.submit(who, request, key)
 
 
 def same(job: Job) -> jobs.Request:

@@ -49,9 +49,13 @@ class Platform:
         require_free(int(self.env["FLOWER_PORT"]), "Flower", "FLOWER_PORT")
         self.flask("db", "upgrade")
         database = self.env["DATABASE_URL"]
-        self.token = self.kept.get(f"user of {database}", lambda: self.flask("tokens", "create", USER))
+        self.token = self.kept.get(f"developer at {database}", self._developers_token)
         node_token = self.kept.get(f"node of {database}", lambda: self.flask("nodes", "enroll", NODE))
         self.env["NODE_TOKEN"] = os.environ.get("NODE_TOKEN", node_token)
+
+    def _developers_token(self) -> str:
+        """It is printed on the screen and kept in a file, so it is good on this machine only."""
+        return self.flask("tokens", "create", USER, "--scope", "admin", "--name", "make run", "--loopback-only")
 
     def start(self) -> None:
         """Start all and wait until the web takes jobs and the node has said hello."""

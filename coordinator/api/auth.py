@@ -1,40 +1,143 @@
-"""Who calls: the token of a request as a user or a node."""
+"""The door of the REST API: who calls, and what each route says that it needs. A route that says nothing is closed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import request
+from flask import Flask, current_app, g, request
 
-from .. import tokens
-from ..errors import NotAuthenticated
+from .. import permissions, queries, tokens
+from ..errors import NotAllowed, NotAuthenticated
+from ..parts import parts
+from ..permissions import Action, Caller
+
+View = TypeVar("View", bound=Callable[..., Any])
+NEED = "_need"
+NO_NODE = "This is a training node's token; a user's token is needed here."
+NO_USER = "This is a user's token; a training node's token is needed here."
+IS_LOCAL = "This token is for development: it is good on the coordinator's own machine only."
+FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
+"""Headers of a request that came by a proxy: it is not of this machine, even if the proxy is."""
+OF_A_THING = (Action.CHANGE_OWN, Action.CHANGE_OTHERS)
+"""Whether the caller may depends on whose the thing is: the command that looks it up decides by the same table."""
+
+
+class Door(Enum):
+    """Of routes that ask for no user."""
+
+    NODES = "a training node's token"
+    ANYBODY = "nothing"
+    ITS_OWN = "what it asks for by itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a route asks for."""
+
+    of: Action | Door
+    guests: bool = False
+    """Whether old games may come without a token, where the operator serves those."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The user who calls."""
+    """The user who has made something."""
 
     id: UUID
     name: str
 
 
-def user() -> Owner:
+def needs(of: Action | Door, *, guests: bool = False) -> Callable[[View], View]:
+    """Says what a route needs; stands between the route's address and its function."""
+
+    def mark(view: View) -> View:
+        setattr(view, NEED, Need(of, guests))
+        return view
+
+    return mark
+
+
+def register(app: Flask) -> None:
+    """From now on each request is looked at before its route sees it."""
+    app.before_request(guard)
+
+
+def guard() -> None:
+    """Raises NotAuthenticated or NotAllowed; leaves in `g` who calls."""
+    g.pop("bearer", None)
+    rule = request.url_rule
+    if rule is None or (request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)):
+        return  # nothing is there, or Flask itself says which methods there are
+    need = need_of(current_app.view_functions[rule.endpoint])
+    if need is None:
+        raise NotAllowed("Nobody has said who may use this address, so nobody may.")
+    if need.of in (Door.ANYBODY, Door.ITS_OWN) or (need.guests and _is_guest()):
+        return
+    g.bearer = bearer(tokens.digest_of(tokens.of_header(request.headers.get("Authorization"))))
+    if need.of is Door.NODES:
+        node_id()
+    elif isinstance(need.of, Action):
+        who = user()
+        if need.of not in OF_A_THING:
+            permissions.require(who, need.of)
+
+
+def need_of(view: Callable[..., Any]) -> Need | None:
+    """What a route has said, if anything."""
+    found = getattr(view, NEED, None)
+    return found if isinstance(found, Need) else None
+
+
+def bearer(digest: bytes) -> tokens.Bearer:
+    """Who the token with this digest speaks for, in this request. Raises NotAuthenticated."""
+    found = tokens.bearer_of(digest)
+    if isinstance(found, Caller) and found.is_local and not _is_of_this_machine():
+        raise NotAuthenticated(IS_LOCAL)
+    return found
+
+
+def user() -> Caller:
     """The user whose token the request carries. Raises NotAuthenticated, also for a node's token."""
-    caller = tokens.caller(request.headers.get("Authorization"))
-    if caller.user_id is None:
-        raise NotAuthenticated("This is a training node's token; a user's token is needed here.")
-    return Owner(caller.user_id, caller.name)
+    if not isinstance(g.bearer, Caller):
+        raise NotAuthenticated(NO_NODE)
+    return g.bearer
+
+
+def user_or_guest() -> Caller | None:
+    """The user, or None for an old game without a token; a route that has said `guests` may ask."""
+    return user() if "bearer" in g else None
 
 
 def node_id() -> UUID:
     """The node whose token the request carries. Raises NotAuthenticated, also for a user's token."""
-    caller = tokens.caller(request.headers.get("Authorization"))
-    if caller.node_id is None:
-        raise NotAuthenticated("This is a user's token; a training node's token is needed here.")
-    return caller.node_id
+    if not isinstance(g.bearer, tokens.Machine):
+        raise NotAuthenticated(NO_USER)
+    return g.bearer.node_id
 
 
-def user_id_or_guest(guests: bool) -> UUID | None:
-    """The user's id, or None for a request without a token where guests (old games) are served."""
-    if guests and "Authorization" not in request.headers:
-        return None
-    return user().id
+def owner_of(row: Any) -> Owner:
+    """Who has made a job."""
+    return owners_of([row])[row.owner_id]
+
+
+def owners_of(rows: list[Any]) -> dict[UUID, Owner]:
+    """Who has made each of some jobs, by their ids; the caller himself costs no query."""
+    who, ids = user(), {row.owner_id for row in rows}
+    names = {who.user_id: who.name} | (queries.user_names(ids) if ids - {who.user_id} else {})
+    return {user_id: Owner(user_id, names[user_id]) for user_id in ids}
+
+
+def _is_guest() -> bool:
+    """Old games send neither a token nor any parameter."""
+    is_served = parts(current_app).config.serve_games_without_token
+    return is_served and "Authorization" not in request.headers and not request.args
+
+
+def _is_of_this_machine() -> bool:
+    address = request.remote_addr
+    if not address or any(name in request.headers for name in FORWARDED):
+        return False
+    return ip_address(address).is_loopback

@@ -11,7 +11,9 @@ from ..builds import MEGABYTE, part_count, part_size
 from ..errors import BadRequest, NotFound
 from ..models import Build
 from ..parts import parts
+from ..permissions import Action
 from . import auth, views
+from .auth import needs
 from .schemas import Body, Object, body
 
 blueprint = Blueprint("environments", __name__, url_prefix="/api/v1/environments")
@@ -52,9 +54,10 @@ class NumbersBody(Body):
 
 
 @blueprint.post("")
+@needs(Action.SUBMIT)
 def upload() -> ResponseReturnValue:
     """A place for a new version: links by which its parts go straight to S3."""
-    owner = auth.user()
+    who = auth.user()
     request.max_content_length = MAX_BODY
     wanted, its = body(NewBuildBody), parts(current_app)
     if wanted.size > its.config.build_max_mb * MEGABYTE:
@@ -64,47 +67,52 @@ def upload() -> ResponseReturnValue:
     if wanted.manifest is not None:
         manifests.check(wanted.manifest, wanted.env_id, wanted.version)
     new = builds.Upload(wanted.env_id, wanted.version, wanted.size, wanted.sha256, wanted.manifest)
-    return _links(builds.begin(its.storage, owner.id, new), None)
+    return _links(builds.begin(its.storage, who, new), None)
 
 
 @blueprint.post(VERSION + "/parts")
+@needs(Action.CHANGE_OWN)
 def links(env_id: str, version: str) -> ResponseReturnValue:
     """Fresh links: those of an upload do not last."""
-    build = builds.uploading(auth.user().id, env_id, version)
+    build = builds.uploading(auth.user(), env_id, version)
     return _links(build, body(NumbersBody).numbers)
 
 
 @blueprint.post(VERSION + "/complete")
+@needs(Action.CHANGE_OWN)
 def complete(env_id: str, version: str) -> ResponseReturnValue:
     """Every part is there: what has come is verified now."""
-    owner = auth.user()
+    who = auth.user()
     request.max_content_length = MAX_BODY
     done = [(part.number, part.etag) for part in body(PartsBody).parts]
-    return jsonify(views.build(builds.complete(owner.id, env_id, version, done)))
+    return jsonify(views.build(builds.complete(who, env_id, version, done)))
 
 
 @blueprint.post(VERSION + "/retire")
+@needs(Action.CHANGE_OWN)
 def retire(env_id: str, version: str) -> ResponseReturnValue:
     """The version takes no new jobs."""
-    build = builds.retire(auth.user().id, env_id, version)
+    build = builds.retire(auth.user(), env_id, version)
     parts(current_app).catalogue.forget(env_id)
     return jsonify(views.build(build))
 
 
 @blueprint.get("")
+@needs(Action.READ)
 def index() -> ResponseReturnValue:
     """What can be trained in, and the caller's own builds that cannot (yet, or any more)."""
     catalogue = parts(current_app).catalogue
-    rows = _by_name(queries.builds_of(auth.user().id))
+    rows = _by_name(queries.builds_of(auth.user()))
     stored = [views.environment(env_id, its) for env_id, its in rows.items()]
     installed = [views.installed(it) for it in catalogue.environments.values() if it.env_id not in rows]
     return jsonify(sorted(stored + installed, key=lambda it: str(it["env_id"])))
 
 
 @blueprint.get("/<env_id>")
+@needs(Action.READ)
 def show(env_id: str) -> ResponseReturnValue:
     """One environment, each of its versions with its behaviours and with what nodes found."""
-    found = queries.builds_of(auth.user().id, env_id)
+    found = queries.builds_of(auth.user(), env_id)
     if found:
         checks = queries.checks_of([build.id for build in found])
         details = [views.build_in_full(build, checks.get(build.id, [])) for build in found]

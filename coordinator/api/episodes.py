@@ -11,7 +11,9 @@ from .. import queries, recordings
 from ..errors import BadRequest
 from ..extensions import db
 from ..parts import parts
+from ..permissions import Action
 from . import auth, views
+from .auth import needs
 from .files import wanted_number
 
 blueprint = Blueprint("episodes", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>/episodes")
@@ -20,17 +22,19 @@ USUAL = 100
 
 
 @blueprint.get("")
+@needs(Action.READ)
 def index(run_id: UUID) -> ResponseReturnValue:
     """The recorded episodes, oldest first, a page at a time."""
-    queries.job_of(auth.user().id, run_id)
+    queries.job_of(auth.user(), run_id)
     limit = min(wanted_number("limit") or USUAL, MOST)
     return jsonify([views.episode(row) for row in recordings.listed(run_id, wanted_number("attempt"), _after(), limit)])
 
 
 @blueprint.get("/<int:episode>")
+@needs(Action.READ)
 def show(run_id: UUID, episode: int) -> Response:
     """The messages of one episode, byte for byte, as a JSON text sequence (RFC 7464)."""
-    queries.job_of(auth.user().id, run_id)
+    queries.job_of(auth.user(), run_id)
     its = recordings.episode_of(run_id, min(episode, 2**53), wanted_number("attempt"))
     key, start, size = its.key, its.start, its.size
     db.session.remove()  # no connection is kept while a client takes its time

@@ -9,8 +9,10 @@ from .. import messages, queries
 from ..errors import BadRequest, Conflict, NotFound
 from ..models import Artifact
 from ..parts import parts
+from ..permissions import Action
 from ..zipped import Member, zipped
 from . import auth, views
+from .auth import needs
 from .downloads import begun, download, stored
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
@@ -19,17 +21,19 @@ NOT_IN_ZIP = ("recording",)
 
 
 @blueprint.get("/files")
+@needs(Action.READ)
 def index(run_id: UUID) -> ResponseReturnValue:
     """Every file of every attempt, oldest first; with `attempt`, of that one."""
-    queries.job_of(auth.user().id, run_id)
+    queries.job_of(auth.user(), run_id)
     rows = [views.file(row) for row in queries.files_of(run_id, wanted_number("attempt"))]
     return jsonify([*rows, views.made_file(METRICS, "metrics")])
 
 
 @blueprint.get("/files/<name>")
+@needs(Action.READ)
 def show(run_id: UUID, name: str) -> ResponseReturnValue:
     """The newest attempt's file of that name; with `attempt`, that one's."""
-    queries.job_of(auth.user().id, run_id)
+    queries.job_of(auth.user(), run_id)
     attempt = wanted_number("attempt")
     if name == METRICS:
         content = _metrics(run_id, attempt)
@@ -42,9 +46,10 @@ def show(run_id: UUID, name: str) -> ResponseReturnValue:
 
 
 @blueprint.get("/files.zip")
+@needs(Action.READ)
 def archive(run_id: UUID) -> ResponseReturnValue:
     """The newest file of each name, but no recordings and of checkpoints only the newest."""
-    job = queries.job_of(auth.user().id, run_id)
+    job = queries.job_of(auth.user(), run_id)
     attempt = wanted_number("attempt")
     rows = _for_zip(queries.files_of(run_id, attempt))
     if not rows:

@@ -11,6 +11,7 @@ from simple_websocket import ConnectionClosed, Server
 from wsproto.events import BytesMessage
 from wsproto.frame_protocol import CloseReason
 
+from ..errors import CoordinatorError
 from .whole_writes import CHUNK
 
 TRY_AGAIN = 1013
@@ -27,12 +28,18 @@ def send_text(ws: Server, frame: str | bytes) -> None:
         raise ConnectionClosed(ws.close_reason, ws.close_message)
 
 
-def send_binary(ws: Server, chunks: Iterator[bytes]) -> None:
+def send_binary(ws: Server, chunks: Iterator[bytes], check: Callable[[], None]) -> None:
     """One binary message out of chunks, as fragments: a model of any size costs a chunk of memory.
 
-    A source that fails in the middle ends the connection: between fragments nothing may be said but good-bye.
+    A source that fails in the middle ends the connection, and so does `check`, which raises once the client may have no
+    more: between fragments nothing may be said but good-bye.
     """
     for fragment in _fragments(ws, chunks):
+        try:
+            check()
+        except CoordinatorError as error:
+            ws.close(CloseReason.POLICY_VIOLATION, error.detail[:120])
+            raise ConnectionClosed(CloseReason.POLICY_VIOLATION, error.detail) from error
         ws.sock.send(ws.ws.send(BytesMessage(data=fragment, message_finished=False)))
     ws.sock.send(ws.ws.send(BytesMessage(data=b"", message_finished=True)))
 

@@ -11,7 +11,9 @@ from .. import messages, queries
 from ..errors import Conflict, NotFound
 from ..models import Artifact
 from ..parts import parts
+from ..permissions import Action, Caller
 from . import auth, views
+from .auth import Door, needs
 from .downloads import download, stored
 from .files import wanted_number
 
@@ -19,29 +21,30 @@ blueprint = Blueprint("models", __name__, url_prefix="/api/v1/train-jobs/<uuid:r
 
 
 @blueprint.get("/nn-model")
+@needs(Action.READ, guests=True)
 def nn_model(run_id: UUID) -> Response:
     """The newest model as ONNX, or the one of a `version`. Old games send no token here; they are served where the
     operator allows it."""
-    config = parts(current_app).config
-    owner = auth.user_id_or_guest(config.serve_games_without_token)
-    version = wanted_number("version")
-    model = _model(run_id, owner)
+    who, version = auth.user_or_guest(), wanted_number("version")
+    model = _model(run_id, who)
     if version is not None:
         model = _of_version(run_id, version)
     return stored(model, "model.onnx")
 
 
 @blueprint.get("/models")
+@needs(Action.READ)
 def index(run_id: UUID) -> ResponseReturnValue:
     """Every model of the job with its manifest, oldest first."""
-    queries.job_of(auth.user().id, run_id)
+    queries.job_of(auth.user(), run_id)
     return jsonify([views.model(row) for row in queries.models_of(run_id)])
 
 
 @blueprint.get("/train-results")
+@needs(Action.READ)
 def train_results(run_id: UUID) -> Response:
     """The model and its metrics as a protobuf TrainFileBundle."""
-    model = _model(run_id, auth.user().id)
+    model = _model(run_id, auth.user())
     lines = [messages.summary(row) for row in queries.metrics_of(run_id) if row.mean_reward is not None]
     metrics = TrainFile("metrics.json", current_app.json.dumps(lines).encode())
     files = [TrainFile("model.onnx", parts(current_app).storage.read(model.key, model.size), model.size), metrics]
@@ -49,6 +52,7 @@ def train_results(run_id: UUID) -> Response:
 
 
 @blueprint.get("/checkpoint")
+@needs(Door.NODES)
 def checkpoint(run_id: UUID) -> Response:
     """The newest checkpoint, for training nodes."""
     auth.node_id()
@@ -58,8 +62,8 @@ def checkpoint(run_id: UUID) -> Response:
     return stored(artifact, "checkpoint.pt")
 
 
-def _model(run_id: UUID, owner: UUID | None) -> Artifact:
-    job = queries.watched(run_id, owner)
+def _model(run_id: UUID, who: Caller | None) -> Artifact:
+    job = queries.watched(run_id, who)
     artifact = queries.newest_artifact(run_id, "model")
     if artifact is None:
         raise Conflict(f"Run {run_id} has no model yet: it is {job.state}.")

@@ -13,13 +13,16 @@ from .. import builds, jobs, nodes, queries, recordings, resends, time_limits, w
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
+from ..permissions import Action
 from . import auth, views
+from .auth import Door, needs
 from .schemas import CheckBody, ClaimBody, NodeBody, SelfCheckBody, UploadBody, body
 
 blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
 
 
 @blueprint.post("/hello")
+@needs(Door.NODES)
 def hello() -> ResponseReturnValue:
     """A node is there; it says so when it starts and every few seconds, and is told from where to take trainings."""
     node_id, its = auth.node_id(), body(NodeBody)
@@ -31,6 +34,7 @@ def hello() -> ResponseReturnValue:
 
 
 @blueprint.post("/check")
+@needs(Door.NODES)
 def check() -> ResponseReturnValue:
     """For the owner of a machine: is the token good, are the clocks together, can S3 be reached?"""
     key, storage = staging_key("check", 1, str(auth.node_id())), parts(current_app).storage
@@ -39,6 +43,7 @@ def check() -> ResponseReturnValue:
 
 
 @blueprint.post("/self-check")
+@needs(Door.NODES)
 def self_check() -> ResponseReturnValue:
     """What a node in quarantine has found when it checked itself."""
     node, its = auth.node_id(), body(SelfCheckBody)
@@ -47,6 +52,7 @@ def self_check() -> ResponseReturnValue:
 
 
 @blueprint.post("/claims")
+@needs(Door.NODES)
 def claim() -> ResponseReturnValue:
     """ "Is this attempt mine?" Yes: what to train. 409: no, drop the message."""
     node, wanted = auth.node_id(), body(ClaimBody)
@@ -57,6 +63,7 @@ def claim() -> ResponseReturnValue:
 
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/heartbeat")
+@needs(Door.NODES)
 def heartbeat(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """Keeps the attempt's lease; the answer says whether to go on."""
     answer = jobs.renew(auth.node_id(), run_id, attempt, parts(current_app).config.lease_seconds)
@@ -64,6 +71,7 @@ def heartbeat(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/uploads")
+@needs(Door.NODES)
 def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """A link by which one file of the attempt can be PUT into staging."""
     node, wanted = auth.node_id(), body(UploadBody)
@@ -73,6 +81,7 @@ def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/handed-in")
+@needs(Door.NODES)
 def handed_in(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """ "Do you still need the files of this attempt?" """
     answer = resends.answer(auth.node_id(), run_id, attempt)
@@ -80,6 +89,7 @@ def handed_in(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/again")
+@needs(Door.NODES)
 def again(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """Files of the attempt have been uploaded again."""
     resends.again(auth.node_id(), run_id, attempt)
@@ -87,6 +97,7 @@ def again(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/builds/<uuid:build_id>/link")
+@needs(Door.NODES)
 def build_link(build_id: UUID) -> ResponseReturnValue:
     """A fresh link to a build that the node is fetching: the one of its claim does not last."""
     build = queries.build_held_by(auth.node_id(), build_id)
@@ -94,6 +105,7 @@ def build_link(build_id: UUID) -> ResponseReturnValue:
 
 
 @blueprint.post("/builds/<uuid:build_id>/check")
+@needs(Door.NODES)
 def build_check(build_id: UUID) -> ResponseReturnValue:
     """What the node found when it first ran a build."""
     node, said = auth.node_id(), body(CheckBody)
@@ -102,9 +114,9 @@ def build_check(build_id: UUID) -> ResponseReturnValue:
 
 
 @blueprint.get("")
+@needs(Action.SEE_NODES)
 def index() -> ResponseReturnValue:
     """The nodes there are."""
-    auth.user()
     return jsonify([views.node(row) for row in queries.nodes()])
 
 

@@ -9,6 +9,7 @@ from .. import recordings
 from ..extensions import db
 from ..live.frames import text_frame
 from ..parts import Parts
+from .admission import Admission
 from .framing import send_text
 from .schemas import Hello
 
@@ -16,8 +17,11 @@ NAP_SECONDS = 1.0
 """How long at most nobody looks whether the viewer is still there and the process goes on."""
 
 
-def replay(ws: Server, its: Parts, hello: Hello) -> bool:
-    """Sends all of an episode; False where the process is to stop before that. Raises NotFound and Unavailable."""
+def replay(ws: Server, its: Parts, hello: Hello, admitted: Admission) -> bool:
+    """Sends all of an episode; False where the process is to stop before that.
+
+    Raises NotFound, Unavailable, and NotAuthenticated once the viewer's token is no longer good.
+    """
     episode = recordings.episode_of(hello.run_id, hello.episode or 0, hello.attempt)
     times, place = list(episode.times_ms), (episode.key, episode.start, episode.size)
     db.session.remove()  # no connection to the database is kept for as long as an episode lasts
@@ -29,6 +33,7 @@ def replay(ws: Server, its: Parts, hello: Hello) -> bool:
                 return False
             if not ws.connected:
                 raise ConnectionClosed()
+            admitted.check()
         send_text(ws, text_frame(message))
     return True
 

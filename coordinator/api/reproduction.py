@@ -8,19 +8,23 @@ from flask.typing import ResponseReturnValue
 
 from .. import queries, reruns
 from ..errors import Conflict
+from ..permissions import Action
 from . import auth, views
+from .auth import needs
 from .repeats import once
 
 blueprint = Blueprint("reproduction", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 
 
 @blueprint.get("/bundle")
+@needs(Action.READ)
 def bundle(run_id: UUID) -> ResponseReturnValue:
     """Everything that decided the result of the newest attempt that has told it."""
     return jsonify(_bundle(run_id, "bundle"))
 
 
 @blueprint.get("/configuration")
+@needs(Action.READ)
 def configuration(run_id: UUID) -> ResponseReturnValue:
     """The trainer's configuration as the trainer has resolved it, every default filled in."""
     resolved = _bundle(run_id, "configuration").get("configuration")
@@ -30,15 +34,20 @@ def configuration(run_id: UUID) -> ResponseReturnValue:
 
 
 @blueprint.post("/rerun")
+@needs(Action.CHANGE_OWN)
 def rerun(run_id: UUID) -> ResponseReturnValue:
     """A new job with the same everything; once it has ended, its `comparison` says what was the same."""
-    owner = auth.user()
+    who = auth.user()
     asked = {"rerun_of": str(run_id)}
-    return once(owner, asked, lambda key: jsonify(views.job(reruns.start(owner.id, run_id, key), owner)))
+    return once(who, asked, lambda key: _shown(reruns.start(who, run_id, key)))
+
+
+def _shown(row: Any) -> ResponseReturnValue:
+    return jsonify(views.job(row, auth.owner_of(row)))
 
 
 def _bundle(run_id: UUID, what: str) -> dict[str, Any]:
-    job = queries.job_of(auth.user().id, run_id)
+    job = queries.job_of(auth.user(), run_id)
     found = queries.newest_bundle(run_id)
     if found is None:
         raise Conflict(

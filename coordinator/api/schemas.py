@@ -170,7 +170,9 @@ class Hello(Body):
 
     run_id: Annotated[UUID, Field(strict=False)]
     after: Annotated[int, Field(ge=0, le=2**53)] | None = None
-    token: Annotated[str, Field(max_length=1_000)] | None = None
+    token: Annotated[str, Field(max_length=10_000)] | None = None
+    ticket: Annotated[str, Field(max_length=100)] | None = None
+    """Instead of a token: a one-time ticket for this run."""
     logs: bool = False
     """Also the lines of the trainer's and the environment's logs."""
     episode: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from simple_websocket import ConnectionClosed, Server
 from wsproto.utilities import RemoteProtocolError
 
-from .. import logs, messages, queries, tokens
-from ..errors import BadRequest, CoordinatorError, Gone, NotAuthenticated, NotFound, Unavailable
+from .. import logs, messages, queries
+from ..errors import BadRequest, CoordinatorError, Gone, NotFound, Unavailable
 from ..extensions import db, sock
 from ..lifecycle import JobState
 from ..live.hub import Item, Subscription
@@ -19,7 +19,10 @@ from ..live.logs import LogStream
 from ..live.stream import follow
 from ..live.subscription import Place
 from ..parts import Parts, parts
+from . import admission
+from .admission import Admission
 from .answers import AWAY, DATABASE_AWAY
+from .auth import Door, needs
 from .framing import (
     TRY_AGAIN,
     ignore_what_comes,
@@ -34,20 +37,22 @@ from .schemas import Hello, parse
 log = logging.getLogger(__name__)
 blueprint = Blueprint("socket", __name__)
 NORMAL, GOING_AWAY, POLICY = 1000, 1012, 1008
-LOOK_AROUND_SECONDS = 5.0
+LOOK_AROUND_SECONDS = 2.0
+"""How often a socket on which nothing happens looks whether the process goes on and its token is still good."""
 
 
 @sock.route("/ws/v1/client-stream", bp=blueprint)
+@needs(Door.ITS_OWN)
 def client_stream(ws: Server) -> None:
     """One game's connection, from its hello to its end."""
     its = parts(current_app)
     let_the_silent_come_back(ws)
     try:
         hello = _hello(ws, its.config.hello_seconds)
-        watched = queries.watched(hello.run_id, _owner(hello, its))
-        after = _begin(hello, watched)
+        admitted = admission.admit(hello, its.config)
+        after = _begin(hello, admitted.watched)
         ignore_what_comes(ws)
-        _replay(ws, its, hello) if hello.episode else _serve(ws, its, watched, after, hello.logs)
+        _replay(ws, its, hello, admitted) if hello.episode else _serve(ws, its, admitted, after, hello.logs)
     except Gone as error:
         _refuse(ws, error, POLICY)
     except Unavailable as error:
@@ -65,6 +70,12 @@ def client_stream(ws: Server) -> None:
     finally:
         db.session.remove()
         wait_for_farewell(ws, its.config.socket_write_seconds, lambda: its.hub.draining)
+
+
+@blueprint.before_request
+def check_origin() -> None:
+    """A web page of somewhere else opens no socket here, unless the operator allows it. Raises NotAllowed."""
+    admission.check_origin(parts(current_app).config.allowed_origins)
 
 
 @blueprint.errorhandler(RemoteProtocolError)
@@ -94,30 +105,19 @@ def _begin(hello: Hello, watched: queries.Watched) -> int:
     return hello.after
 
 
-def _owner(hello: Hello, its: Parts) -> UUID | None:
-    """Whose runs may be watched; None for any, where old games without a token are served."""
-    header = request.headers.get("Authorization")
-    if hello.token is None and header is None and its.config.serve_games_without_token:
-        return None
-    caller = tokens.caller_of(hello.token) if hello.token is not None else tokens.caller(header)
-    if caller.user_id is None:
-        raise NotAuthenticated("This is a training node's token; a user's token is needed here.")
-    return caller.user_id
-
-
-def _replay(ws: Server, its: Parts, hello: Hello) -> None:
-    if replay(ws, its, hello):
+def _replay(ws: Server, its: Parts, hello: Hello, admitted: Admission) -> None:
+    if replay(ws, its, hello, admitted):
         ws.close(NORMAL)
     else:
         ws.close(GOING_AWAY, "The server restarts; connect again.")
 
 
-def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int, with_log: bool) -> None:
-    run_id = watched.run_id
+def _serve(ws: Server, its: Parts, admitted: Admission, after: int, with_log: bool) -> None:
+    watched, run_id = admitted.watched, admitted.watched.run_id
     subscription = its.hub.subscribe(run_id, watched.attempt)
     try:
         log_stream = LogStream(subscription, watched.attempt, _log_reader(run_id)) if with_log else None
-        is_complete = _send_events(ws, its, subscription, after, log_stream)
+        is_complete = _send_events(ws, its, subscription, after, log_stream, admitted)
     finally:
         its.hub.unsubscribe(subscription)
     if not is_complete:
@@ -127,16 +127,17 @@ def _serve(ws: Server, its: Parts, watched: queries.Watched, after: int, with_lo
         key, size = model.key, model.size
         db.session.remove()
         with closing(its.storage.read(key, size)) as chunks:  # type: ignore[type-var]
-            send_binary(ws, chunks)
+            send_binary(ws, chunks, admitted.check)
     ws.close(NORMAL)
 
 
 def _send_events(
-    ws: Server, its: Parts, subscription: Subscription, after: int, log_stream: LogStream | None
+    ws: Server, its: Parts, subscription: Subscription, after: int, log_stream: LogStream | None, admitted: Admission
 ) -> bool:  # fmt: skip
     """Sends events until the last one of the run; False where the process is to stop before that."""
     ended = _has_ended(subscription.run_id, after)
     for items in follow(subscription, after, lambda seq: _read(subscription.run_id, seq), LOOK_AROUND_SECONDS):
+        admitted.check()
         _send_log(ws, log_stream)
         for seq, final, frame in items:
             _send_log(ws, log_stream if final else None, to_the_end=True)  # the end is the last that is told

@@ -1,0 +1,37 @@
+"""How users, tokens and teams look to clients."""
+
+from datetime import datetime
+from typing import Any
+
+from ..models import Token
+from ..permissions import Caller
+from ..teams import Membership
+
+
+def caller(who: Caller) -> dict[str, Any]:
+    """A user, as the token that he sends presents him."""
+    its = {"id": str(who.token_id) if who.token_id else None, "name": who.token, "scope": who.scope,
+           "expires_at": _moment(who.expires_at)}  # fmt: skip
+    return {"id": str(who.user_id), "name": who.name, "is_operator": who.is_operator, "team": who.team,
+            "role": who.role, "token": its}  # fmt: skip
+
+
+def token(row: Token, bearer: str, team: str | None) -> dict[str, Any]:
+    """A token without its text, which nobody knows."""
+    return {"id": str(row.id), "name": row.name, "user": bearer, "team": team, "scope": row.scope,
+            "created_at": _moment(row.created_at), "expires_at": _moment(row.expires_at),
+            "last_used_at": _moment(row.last_used_at)}  # fmt: skip
+
+
+def team(its: Membership) -> dict[str, Any]:
+    """A team, and what one of its users is in it."""
+    return {"name": its.team, "role": its.role, "is_personal": its.is_personal}
+
+
+def member(its: Membership) -> dict[str, Any]:
+    """Somebody in a team."""
+    return {"user": its.user, "role": its.role, "since": its.since.isoformat()}
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None

@@ -1,0 +1,122 @@
+"""REST for people: who am I, my tokens, the teams I am in and who else is."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from flask import Blueprint, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from .. import credentials, queries, teams, tickets, tokens, users
+from ..errors import Conflict
+from ..models import Token
+from ..permissions import Action, Role
+from . import account_views as views
+from . import auth
+from .auth import needs
+from .schemas import Body, Name, body
+
+blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
+USUAL_DAYS, MOST_DAYS = 90, 3_650
+MEMBER = "/teams/<team>/members/<user>"
+
+
+class TokenBody(Body):
+    """A token that is to be made; for the team of the token that asks for it, when no other is named."""
+
+    name: Name
+    scope: Literal["read", "write", "admin"] = "write"
+    team: Name | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = USUAL_DAYS
+
+
+class MemberBody(Body):
+    """What a user is to be in a team."""
+
+    role: Literal["viewer", "member", "owner"]
+
+
+@blueprint.get("/me")
+@needs(Action.SEE_ITSELF)
+def me() -> ResponseReturnValue:
+    """For whom this token speaks, where, and for how long."""
+    return jsonify(views.caller(auth.user()))
+
+
+@blueprint.get("/tokens")
+@needs(Action.MANAGE_OWN_TOKENS)
+def list_tokens() -> ResponseReturnValue:
+    """The caller's own tokens, as far as the one he sends reaches; or those of everybody for a `team` that he owns."""
+    who, team = auth.user(), request.args.get("team")
+    if team is not None:
+        found = credentials.listed(team_id=teams.acting_in(who, team, Action.MANAGE_TEAM).team_id)
+    else:
+        found = credentials.listed(user_id=who.user_id, team_id=None if who.is_the_users_key else who.team_id)
+    return jsonify([views.token(*it) for it in found])
+
+
+@blueprint.post("/tokens")
+@needs(Action.MANAGE_OWN_TOKENS)
+def create_token() -> ResponseReturnValue:
+    """A new token of the caller's. Its text is in this answer and nowhere else."""
+    who, wanted = auth.user(), body(TokenBody)
+    there = teams.acting_in(who, wanted.team or who.team, Action.MANAGE_OWN_TOKENS)
+    made = Token(user_id=who.user_id, team_id=there.team_id, name=wanted.name, scope=wanted.scope,
+                 is_local=who.is_local, expires_at=credentials.expiry(wanted.expires_in_days))  # fmt: skip
+    secret = tokens.store(made)
+    return jsonify(views.token(made, who.name, there.team) | {"token": secret})
+
+
+@blueprint.delete("/tokens/<uuid:token_id>")
+@needs(Action.MANAGE_OWN_TOKENS)
+def revoke_token(token_id: UUID) -> ResponseReturnValue:
+    """The token is good for nothing any more, and its sockets end."""
+    credentials.revoke_as(auth.user(), token_id)
+    return jsonify(True)
+
+
+@blueprint.get("/teams")
+@needs(Action.SEE_TEAM)
+def list_teams() -> ResponseReturnValue:
+    """The teams that the token reaches, with what the caller is in each."""
+    who = auth.user()
+    found = teams.memberships(user_id=who.user_id)
+    return jsonify([views.team(it) for it in found if it.team == who.team or who.is_the_users_key])
+
+
+@blueprint.get("/teams/<team>/members")
+@needs(Action.SEE_TEAM)
+def list_members(team: str) -> ResponseReturnValue:
+    """Who is in a team."""
+    there = teams.acting_in(auth.user(), team, Action.SEE_TEAM)
+    return jsonify([views.member(it) for it in teams.memberships(team_id=there.team_id)])
+
+
+@blueprint.put(MEMBER)
+@needs(Action.SEE_TEAM)
+def put_member(team: str, user: str) -> ResponseReturnValue:
+    """The user is in the team with that role from now on."""
+    there = teams.acting_in(auth.user(), team, Action.MANAGE_TEAM)
+    teams.put(there.team_id, users.named(user), Role(body(MemberBody).role))
+    return list_members(team)
+
+
+@blueprint.delete(MEMBER)
+@needs(Action.SEE_TEAM)
+def remove_member(team: str, user: str) -> ResponseReturnValue:
+    """The user is not in the team any more; his tokens for it are revoked."""
+    there = teams.acting_in(auth.user(), team, Action.MANAGE_TEAM)
+    teams.remove(there.team_id, users.named(user))
+    return jsonify(True)
+
+
+@blueprint.post("/train-jobs/<uuid:run_id>/ticket")
+@needs(Action.READ)
+def ticket(run_id: UUID) -> ResponseReturnValue:
+    """Opens one WebSocket of this run, once, for a client that cannot send its token there."""
+    who = auth.user()
+    queries.job_of(who, run_id)
+    if who.token_id is None:
+        raise Conflict("This token is not one of ours, so no ticket can stand for it: send it in the hello instead.")
+    made: dict[str, Any] = {"ticket": tickets.create(who.token_id, run_id), "expires_in": tickets.SECONDS}
+    return jsonify(made)

@@ -1,0 +1,114 @@
+"""Who is let in at the WebSocket, by which of the ways a token can come, and who has to leave."""
+
+import logging
+import time
+from urllib.parse import SplitResult, urlsplit
+
+from flask import request
+
+from .. import queries, tickets, tokens
+from ..config import Config
+from ..errors import NotAllowed, NotAuthenticated, NotFound
+from ..permissions import Caller
+from . import auth
+from .answers import DATABASE_AWAY
+from .schemas import Hello
+
+log = logging.getLogger(__name__)
+BEARER = "bearer"
+"""The subprotocol after whose name a token comes: `Sec-WebSocket-Protocol: bearer, <token>`."""
+PORTS = {"http": 80, "https": 443}
+GUESTS_WATCH = "Without a token a run can be watched, and nothing else. Send a token for its logs and episodes."
+
+
+class Admission:
+    """One socket's right to watch one run: it lasts as long as its token, and as the token's user sees the run."""
+
+    def __init__(self, digest: bytes | None, watched: queries.Watched) -> None:
+        self.watched = watched
+        self._digest = digest
+        """Of the token; None of an old game that has none."""
+        self._next = time.monotonic() + tokens.KNOWN_SECONDS
+
+    def check(self) -> None:
+        """Looks again, at most every two seconds. Raises NotAuthenticated, and NotFound for a user who lost his place.
+
+        While PostgreSQL is away nothing can be revoked, and the socket stays.
+        """
+        if self._digest is None or time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + tokens.KNOWN_SECONDS
+        try:
+            who = _user(self._digest)
+        except DATABASE_AWAY as error:
+            log.debug("A socket's token can't be looked up at the moment: %s", error)
+            return
+        if not queries.sees(who, self.watched.team_id):
+            raise NotFound(queries.NO_RUN.format(self.watched.run_id))
+
+
+def admit(hello: Hello, config: Config) -> Admission:
+    """Raises NotAuthenticated without a good token or ticket, NotFound for a run that its user may not see."""
+    if config.serve_games_without_token and not _has_token(hello):
+        if hello.logs or hello.episode:
+            raise NotAuthenticated(GUESTS_WATCH)
+        return Admission(None, queries.watched(hello.run_id, None))
+    digest = _digest(hello)
+    return Admission(digest, queries.watched(hello.run_id, _user(digest)))
+
+
+def check_origin(allowed: str) -> None:
+    """Of a browser's request; whoever sends no Origin is no browser. Raises NotAllowed."""
+    origin = request.headers.get("Origin")
+    if origin is None or allowed == "*":
+        return
+    if allowed:
+        is_good = origin.lower() in {one.strip().rstrip("/").lower() for one in allowed.split(",")}
+    else:
+        is_good = _is_of(origin, request.host)
+    if not is_good:
+        raise NotAllowed(
+            f"Web pages of {origin[:200]!r} may not connect here; the operator's ALLOWED_ORIGINS says which."
+        )
+
+
+def _user(digest: bytes) -> Caller:
+    bearer = auth.bearer(digest)
+    if not isinstance(bearer, Caller):
+        raise NotAuthenticated(auth.NO_NODE)
+    return bearer
+
+
+def _digest(hello: Hello) -> bytes:
+    """Of the token: the hello's own, the one behind its ticket, the subprotocol's, or the header's."""
+    if hello.token is not None:
+        return tokens.digest_of(hello.token)
+    if hello.ticket is not None:
+        return tickets.redeem(hello.ticket, hello.run_id)
+    if (token := _of_subprotocol()) is not None:
+        return tokens.digest_of(token)
+    return tokens.digest_of(tokens.of_header(request.headers.get("Authorization")))
+
+
+def _has_token(hello: Hello) -> bool:
+    said = (hello.token, hello.ticket, _of_subprotocol(), request.headers.get("Authorization"))
+    return any(it is not None for it in said)
+
+
+def _of_subprotocol() -> str | None:
+    words = [word.strip() for word in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    return words[1] if len(words) == 2 and words[0] == BEARER else None
+
+
+def _is_of(origin: str, host: str) -> bool:
+    """Whether an origin names this host. A proxy may have taken TLS off, so the scheme counts only for its port."""
+    try:
+        its = urlsplit(origin)
+        ours = urlsplit(f"{its.scheme}://{host}")
+        return bool(its.hostname) and its.hostname == ours.hostname and _port(its) == _port(ours)
+    except ValueError:
+        return False
+
+
+def _port(of: SplitResult) -> int | None:
+    return of.port or PORTS.get(of.scheme)
