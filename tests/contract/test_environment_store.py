@@ -140,7 +140,7 @@ def test_a_version_never_changes_and_a_name_belongs_to_its_first_user(
     again = announce(client, owner, archive())
     assert (again.status_code, again.json["code"]) == (409, "conflict")
     taken = announce(client, stranger, archive(), "2")
-    assert (taken.status_code, "belongs to another user" in taken.json["detail"]) == (409, True)
+    assert (taken.status_code, "belongs to another team" in taken.json["detail"]) == (409, True)
     for what in ("retire", "complete", "parts"):
         answer = client.post(
             f"{URL}/maze/versions/1/{what}", json={"parts": [{"number": 1, "etag": "e"}]}, headers=stranger

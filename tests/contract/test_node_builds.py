@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from coordinator.extensions import db
-from coordinator.models import Build, Job, User
+from coordinator.models import Build, Job, Team
 from coordinator.parts import parts
 from node import builds
 from node.builds import environment_hash
@@ -32,9 +32,9 @@ def build_id(app: Flask) -> UUID:
     """A build in the store."""
     made = uuid4()
     with app.app_context():
-        owner = db.session.scalars(select(User.id).where(User.name == "owner")).one()
-        db.session.add(Build(id=made, env_id="maze", version="1", owner_id=owner, state="READY", sha256="0" * 64,
-                             size=5, key=build_key(made)))  # fmt: skip
+        team = db.session.scalars(select(Team).where(Team.name == "owner")).one()
+        db.session.add(Build(id=made, env_id="maze", version="1", owner_id=team.personal_of, team_id=team.id,
+                             state="READY", sha256="0" * 64, size=5, key=build_key(made)))  # fmt: skip
         db.session.commit()
         storage = parts(app).storage
         storage.s3.put_object(Bucket=storage.bucket, Key=build_key(made), Body=b"build")

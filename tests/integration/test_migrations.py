@@ -8,13 +8,16 @@ from flask import Flask
 from sqlalchemy import CheckConstraint, inspect
 from sqlalchemy.exc import IntegrityError
 
+from coordinator import tokens
 from coordinator.extensions import db
 from tests.integration.database import rows
+from tests.jobs import URL, Client, body
 
 INSERT_A_LOST_JOB = """
-INSERT INTO jobs (run_id, owner_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour, steps,
-                  steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from)
-SELECT gen_random_uuid(), id, 'CREATE', 'LOST', '', '', '', 1, '', 1, 0, 0, 1, 1, 1, 1, 0, 0 FROM users LIMIT 1
+INSERT INTO jobs (run_id, owner_id, team_id, job_type, state, agent_config, env_id, agent_id, num_of_areas, behaviour,
+                  steps, steps_before, steps_trained, seed, priority, attempt, first_attempt, last_seq, replay_from)
+SELECT gen_random_uuid(), personal_of, id, 'CREATE', 'LOST', '', '', '', 1, '', 1, 0, 0, 1, 1, 1, 1, 0, 0 FROM teams
+LIMIT 1
 RETURNING 1
 """
 
@@ -44,3 +47,14 @@ def test_an_empty_database_is_left_when_all_migrations_are_taken_back(app: Flask
         assert inspect(db.engine).get_table_names() == ["alembic_version"]
         flask_migrate.upgrade()
         assert "jobs" in inspect(db.engine).get_table_names()
+
+
+def test_what_somebody_had_before_there_were_teams_stays_his(app: Flask, client: Client, owner: dict[str, str]) -> None:
+    run_id = client.post(URL, json=body(), headers=owner).json["run_id"]
+    with app.app_context():
+        flask_migrate.downgrade(revision="0003")
+        flask_migrate.upgrade()
+    tokens.forget()
+    assert client.get("/api/v1/me", headers=owner).json["team"] == "owner"
+    assert [job["run_id"] for job in client.get(URL, headers=owner).json] == [run_id]
+    assert client.post(f"{URL}/{run_id}/cancel", headers=owner).status_code == 200

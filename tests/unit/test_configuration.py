@@ -52,6 +52,16 @@ def test_an_unknown_log_level_is_refused_with_those_there_are() -> None:
     assert "LOG_LEVEL: must be DEBUG, INFO, WARNING or ERROR, not 'LOUD'" in problem(LOG_LEVEL="LOUD")
 
 
+@pytest.mark.parametrize("origins", ["play.example.com", "https://play.example.com/game", "*, https://a.b", "https://"])
+def test_what_is_no_origin_is_refused(origins: str) -> None:
+    assert "ALLOWED_ORIGINS: must be origins of web pages" in problem(ALLOWED_ORIGINS=origins)
+
+
+@pytest.mark.parametrize("origins", ["*", "https://play.example.com", "http://a.b:81/, https://c.d"])
+def test_origins_are_taken_as_browsers_say_them(origins: str) -> None:
+    assert Config.from_environment(NEEDED | {"ALLOWED_ORIGINS": origins}).allowed_origins == origins
+
+
 def test_a_log_level_may_be_written_small() -> None:
     assert Config.from_environment(NEEDED | {"LOG_LEVEL": "debug"}).log_level == "DEBUG"
 

@@ -1,0 +1,55 @@
+"""A studio and its neighbours: everybody who may come to the door, each with a token."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from coordinator import credentials, teams, tokens, users
+from coordinator.extensions import db
+from coordinator.models import Team, Token
+from coordinator.permissions import Role
+
+STUDIO, RIVALS = "studio", "rivals"
+CALLERS = ("nobody", "garbage", "expired", "revoked", "stranger", "viewer", "mate", "maker", "owner", "node",
+           "other node", "operator")  # fmt: skip
+"""The maker has made the job that is asked for; the mate is a member of the same team, the stranger of another."""
+IN_THE_STUDIO = {"viewer": Role.VIEWER, "mate": Role.MEMBER, "maker": Role.MEMBER, "owner": Role.OWNER}
+
+
+@dataclass(frozen=True)
+class People:
+    """Tokens by caller."""
+
+    tokens: dict[str, str | None]
+
+    def headers(self, caller: str) -> dict[str, str]:
+        token = self.tokens[caller]
+        return {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def people(scope: str = "admin") -> People:
+    """Makes them; needs the app's context. The studio's names end in the scope's, so that there may be several."""
+    studio, rivals = _team(f"{STUDIO} {scope}", f"owner {scope}"), _team(f"{RIVALS} {scope}", f"stranger {scope}")
+    made: dict[str, str | None] = {"nobody": None, "garbage": "tj_" + "g" * 43}
+    for caller, role in IN_THE_STUDIO.items():
+        user = users.made(f"{caller} {scope}")
+        teams.put(studio.id, user, Role.OWNER if caller == "owner" else role)
+        made[caller] = tokens.create_for_user(user.name, studio, scope=scope)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    made["expired"] = tokens.create_for_user(f"maker {scope}", studio, scope=scope, expires_at=past)
+    made["revoked"] = tokens.create_for_user(f"maker {scope}", studio, scope=scope)
+    credentials.revoke(id_of(made["revoked"]))
+    made["stranger"] = tokens.create_for_user(f"stranger {scope}", rivals, scope=scope)
+    made["node"], made["other node"] = tokens.create_for_node("node"), tokens.create_for_node("other-node")
+    users.made(f"operator {scope}").is_operator = True
+    made["operator"] = tokens.create_for_user(f"operator {scope}", scope=scope)
+    return People(made)
+
+
+def id_of(token: str) -> Any:
+    """Of the token's row."""
+    return db.session.query(Token.id).where(Token.digest == tokens.digest_of(token)).scalar()
+
+
+def _team(name: str, owner: str) -> Team:
+    return teams.created(name, users.made(owner))

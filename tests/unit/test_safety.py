@@ -1,0 +1,85 @@
+"""Nothing starts in a way that is unsafe where others reach it; what is refused is named with what would be right."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from coordinator import safety
+from coordinator.app import create_app
+from coordinator.config import Config
+from coordinator.errors import BadConfiguration
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104
+HOME = Config(
+    database_url="postgresql://u:change-me@localhost/jobs", broker_url="amqp://guest:guest@localhost/jobs",
+    s3_secret_access_key="change-me",
+)  # fmt: skip
+SAFE = Config(
+    web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE, flower_basic_auth="me:5f0c", s3_secret_access_key="9ab1",
+    database_url="postgresql://u:71aa@localhost/jobs", broker_url="amqp://u:33ef@localhost/jobs",
+)  # fmt: skip
+
+
+def refused(config: Config) -> set[str]:
+    """The variables that are named."""
+    with pytest.raises(BadConfiguration, match=r"^This would be unsafe, so nothing is started") as caught:
+        safety.check(config)
+    return {rule.variable for rule in safety.RULES if f"{rule.variable}: " in caught.value.detail}
+
+
+def test_on_a_machine_of_ones_own_anything_goes() -> None:
+    safety.check(HOME)
+
+
+def test_with_secrets_of_ones_own_it_may_be_open() -> None:
+    safety.check(SAFE)
+
+
+@pytest.mark.parametrize(("change", "variable"), [
+    ({"database_url": "postgresql://u:change-me@localhost/jobs"}, "DATABASE_URL"),
+    ({"database_url": "postgresql://u:Password@localhost/jobs"}, "DATABASE_URL"),
+    ({"broker_url": "amqp://guest:guest@localhost/jobs"}, "BROKER_URL"),
+    ({"broker_url": "amqp://u:change%2Dme@localhost/jobs"}, "BROKER_URL"),
+    ({"s3_secret_access_key": "minioadmin"}, "S3_SECRET_ACCESS_KEY"),
+    ({"flower_basic_auth": ""}, "FLOWER_BASIC_AUTH"),
+    ({"flower_basic_auth": "flower:change-me"}, "FLOWER_BASIC_AUTH"),
+    ({"flower_basic_auth": "me:5f0c,you:secret"}, "FLOWER_BASIC_AUTH"),
+])  # fmt: skip
+def test_what_everybody_knows_is_refused_by_name(change: dict[str, Any], variable: str) -> None:
+    assert refused(replace(SAFE, **change)) == {variable}
+
+
+def test_every_broken_rule_is_named() -> None:
+    everything = replace(HOME, web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE)
+    assert refused(everything) == {rule.variable for rule in safety.RULES}
+
+
+def test_flower_at_home_needs_no_login() -> None:
+    safety.check(replace(SAFE, flower_address="127.0.0.1", flower_basic_auth=""))
+
+
+def test_no_secret_is_said_in_a_refusal() -> None:
+    with pytest.raises(BadConfiguration) as caught:
+        safety.check(replace(SAFE, database_url="postgresql://u:minioadmin@localhost/jobs"))
+    assert "minioadmin" not in caught.value.detail
+
+
+def test_the_app_is_not_made_then() -> None:
+    with pytest.raises(BadConfiguration, match="BROKER_URL"):
+        create_app(replace(SAFE, broker_url="amqp://guest:guest@localhost/jobs"))
+
+
+@pytest.mark.parametrize(("address", "is_public"), [
+    ("127.0.0.1:8080", False), ("127.3.2.1", False), ("localhost:80", False), ("[::1]:8080", False),
+    ("unix:/run/web.sock", False), ("0.0.0.0:8080", True), ("[::]:8080", True), (":8080", True), ("10.0.0.5:80", True),
+    ("web.example.com:80", True), ("", True),
+])  # fmt: skip
+def test_an_address_is_public_unless_it_is_certainly_not(address: str, is_public: bool) -> None:
+    assert safety.is_public(address) is is_public
+
+
+def test_what_the_operator_opens_is_told_at_start() -> None:
+    assert safety.openings(SAFE) == []
+    told = safety.openings(replace(SAFE, serve_games_without_token=True, allowed_origins="*"))
+    assert [sentence.split(" ")[0] for sentence in told] == ["SERVE_GAMES_WITHOUT_TOKEN", "ALLOWED_ORIGINS"]
