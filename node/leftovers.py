@@ -60,10 +60,18 @@ def _hand_in(celery: Celery, central: Central, config: Config, workspace: Worksp
     if outcome is None:
         said = _upload(celery, central, config.node_name, workspace, run_id, attempt)
         outcome = replace(said, facts_sent=facts).to_wire()
-        workspace.keep_outcome(outcome)
+        _keep(workspace, outcome)
     celery.send_task(TASK_OUTCOME, args=[outcome])
     log.warning("Attempt %s of run %s was handed in after a restart.", attempt, run_id)
     return outcome
+
+
+def _keep(workspace: Workspace, outcome: dict[str, Any]) -> None:
+    """Should this process die before the broker has it, the next one need not upload again."""
+    try:
+        workspace.keep_outcome(outcome)
+    except OSError as error:  # a full disk: the outcome goes out all the same
+        log.error("The outcome cannot be kept on disk: %s", error)
 
 
 def _kept(workspace: Workspace) -> dict[str, Any] | None:
@@ -84,13 +92,12 @@ def _upload(celery: Celery, central: Central, node: str, workspace: Workspace, r
     stop, parcel = Stop(), Parcel(workspace.folder)
     stop.ask(Stop.SHUTDOWN)  # without much patience: the job is to go on, and others wait
     patience = Patience(stop, HURRIED_SECONDS)
-    achieved = parcel.achieved() or parcel.pack(
-        Outcome(run_id, attempt, "interrupted", 0, RESTARTED), left_by_a_killed_node(workspace.folder)
-    )
+    interrupted = Outcome(run_id, attempt, "interrupted", 0, RESTARTED)
     try:
+        achieved = parcel.achieved() or parcel.pack(interrupted, left_by_a_killed_node(workspace.folder))
         outcome = hand_over(central, parcel, achieved, stop, patience, node)
         Uploads(central, str(run_id), attempt, workspace.folder, tell).finish(stop, last_checkpoint(achieved), patience)
         return outcome
-    except Refused as refusal:
-        log.warning("Attempt %s of run %s is not wanted any more: %s", attempt, run_id, refusal)
-        return Outcome(run_id, attempt, "interrupted", 0, RESTARTED)
+    except (Refused, OSError) as error:  # not wanted any more, or a disk that is full
+        log.warning("What attempt %s of run %s had not stored yet is lost: %s", attempt, run_id, error)
+        return interrupted
