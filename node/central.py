@@ -18,11 +18,16 @@ CONNECT_SECONDS, READ_SECONDS = 4, 15
 HEARTBEAT_TIMEOUT = (2, 3)
 """Connecting, reading. Heartbeats are tiny: one that hangs in a dying connection must leave time for the next."""
 USUAL = Terms()
+NOT_LET_IN = (401, 403)
 MOST_FINDINGS = 100
 
 
 class Away(Exception):
     """The coordinator or S3 does not answer at the moment: worth another try."""
+
+
+class NotLetIn(Away):
+    """The coordinator does not take this node's token. Whoever runs it can mend that, so nothing is given up for it."""
 
 
 class Refused(Exception):
@@ -117,6 +122,8 @@ class Central:
             raise Away(f"The coordinator does not answer: {type(error).__name__}") from error
         if answer.status_code >= 500:
             raise Away(str(content.get("detail")))
+        if answer.status_code in NOT_LET_IN:
+            raise NotLetIn(f"The coordinator refuses this node: {content.get('detail')}")
         if answer.status_code >= 400:
             raise Refused(str(content.get("detail")))
         return content if isinstance(content, dict) else {}  # some calls are answered with no more than `true`

@@ -14,7 +14,7 @@ from kombu import Connection
 from wire.broker_check import NODE, troubles
 from wire.names import VERSION
 
-from .central import Away, Central, Refused
+from .central import Away, Central, NotLetIn, Refused
 from .check import FAILED, NOTE, PASSED, Check, Finding
 from .config import Config
 
@@ -32,12 +32,12 @@ def coordinator(config: Config) -> Iterator[Finding]:
     began = time.time()
     try:
         answer = Central(config.coordinator_url, config.node_token).check()
+    except (NotLetIn, Refused) as error:
+        yield Finding(FAILED, str(error),
+                      "NODE_TOKEN must be what `flask --app wsgi nodes enroll <name>` printed there.")  # fmt: skip
+        return
     except Away as error:
         yield Finding(FAILED, f"{config.coordinator_url}: {error}.", "Check COORDINATOR_URL, and firewalls between.")
-        return
-    except Refused as error:
-        yield Finding(FAILED, f"The coordinator refuses this node: {error}",
-                      "NODE_TOKEN must be what `flask --app wsgi nodes enroll <name>` printed there.")  # fmt: skip
         return
     yield Finding(PASSED, f"The coordinator at {config.coordinator_url} answers and knows this node.")
     if answer.get("version") != VERSION:

@@ -7,7 +7,7 @@ import time
 from celery.platforms import EX_OK
 from celery.worker import state
 
-from .central import Away, Central, Refused
+from .central import Away, Central, NotLetIn, Refused
 from .config import Config
 from .drain import Drain
 from .intake import Intake
@@ -33,11 +33,11 @@ class Greeting:
             seconds = HELLO_SECONDS
             try:
                 self._hello()
+            except (NotLetIn, Refused) as error:
+                log.error("This node's hello is not taken: %s", error)
             except Away as error:
                 log.warning("The coordinator is away: %s", error)
                 seconds = AWAY_SECONDS
-            except Refused as error:
-                log.error("The coordinator refuses this node: %s", error)
             except Exception:  # whatever it is, a node that says nothing gets no trainings
                 log.exception("This node could not say hello.")
             self._pause(seconds)
