@@ -132,7 +132,7 @@ class Jobs:
         expected = state if state in job.allowed else " or ".join(sorted(job.allowed))
         invariants.ended_once(self._rig, job.run_id, expected, job.requests)
         invariants.was_told_everything(self._rig, job.follower)
-        invariants.attempts_are_closed(self._rig, job.run_id)
+        invariants.attempts_are_closed(self._rig, job.run_id, job.requests)
         if state == "SUCCEEDED":
             invariants.model_is_the_one(self._rig, job.follower)
 
