@@ -82,7 +82,7 @@ def _upload_all(central: Central, parcel: Parcel, achieved: Outcome, patience: P
 def _not_stored(achieved: Outcome, stop: Stop, patience: Patience, node: str, error: NotStored) -> Outcome:
     what = "its model" if any(it.kind == "model" for it in achieved.artifacts) else "its checkpoint"
     began = "The training finished, but" if achieved.status == "succeeded" else "The training was ended, but"
-    sentence = (f"{began} {what} could not be stored within {patience.seconds:.0f} s: {error}. "
+    sentence = (f"{began} {what} could not be stored within {patience.seconds:.0f} s: {str(error).rstrip('.')}. "
                 f"Its files are kept on node {node}.")  # fmt: skip
     log.error("Attempt %s of run %s: %s", achieved.attempt, achieved.run_id, sentence)
     status = "stopped" if stop.reason == Stop.CANCELLED else "failed"

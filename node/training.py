@@ -57,4 +57,5 @@ def train(
             order, process, on_fact, on_checkpoint, stop, abandon or threading.Event(), grace_s, start_s, guards
         )
         watch.follow()
+    pidfile.unlink(missing_ok=True)  # the guard does that, unless it was killed
     return Judge(order, workspace, kind, command, watch).ending()

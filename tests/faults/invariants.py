@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -96,14 +96,15 @@ def model_is_the_one(rig: Rig, follower: Follower) -> None:
     assert recorded[0] in written, "The model is not what the trainer wrote."
 
 
-def nothing_is_left(rig: Rig) -> None:
-    """No row, message, folder, process or port of what is over."""
+def nothing_is_left(rig: Rig, kept_of: Collection[str] = ()) -> None:
+    """No row, message, folder, process or port of what is over. Of those runs files may be kept on a node for a person:
+    they were ended in a hurry while what they have to be stored in was away."""
     for what, left in (
         ("jobs that have not ended", lambda: rig.query("SELECT run_id FROM jobs WHERE state <> ALL(%s)", [*FINAL])),
         ("open attempts", lambda: rig.query("SELECT run_id, number FROM attempts WHERE ended_at IS NULL")),
         ("rows of the outbox", lambda: rig.query("SELECT task, run_id, attempt, sent_at FROM outbox")),
         ("messages in queues", lambda: waiting_messages(rig)),
-        ("folders of attempts", lambda: [str(path) for path in rig.folder.glob("node-*/*/*-*-*-*-*.*")]),
+        ("folders of attempts", lambda: folders(rig, kept_of)),
         ("processes of trainings", lambda: processes(rig)),
         ("ports held for trainings", lambda: held_ports(rig)),
     ):  # fmt: skip
@@ -118,6 +119,12 @@ def _wait_for_none(what: str, left: Any) -> None:
     except AssertionError:
         found = left()
         assert not found, f"There are {what} left: {found}."
+
+
+def folders(rig: Rig, kept_of: Collection[str]) -> list[str]:
+    """Of attempts, in all the places of the nodes, with what lies beside them."""
+    found = rig.folder.glob("node-*/*/*-*-*-*-*.*")
+    return [str(path) for path in found if path.parent.name != "kept" or path.stem not in kept_of]
 
 
 def waiting_messages(rig: Rig) -> dict[str, int]:

@@ -86,7 +86,7 @@ def come_to_rest(rig: Rig, jobs: Jobs) -> list[str]:
         return [f"{error} {jobs.unfinished()}"]
     broken = jobs.check()
     try:
-        invariants.nothing_is_left(rig)
+        invariants.nothing_is_left(rig, jobs.unwanted())
     except AssertionError as error:
         broken.append(str(error))
     return broken

@@ -57,6 +57,10 @@ class Jobs:
         """Those that can be hit."""
         return [job.run_id for job in list(self._all) if not job.follower.saw_the_end and not job.is_deleted]
 
+    def unwanted(self) -> set[str]:
+        """Those that games have cancelled or deleted."""
+        return {job.run_id for job in self._all if job.is_cancelled or job.is_deleted}
+
     def unfinished(self) -> list[str]:
         rows = self._rig.query("SELECT run_id, state FROM jobs WHERE state <> ALL(%s)", [*invariants.FINAL])
         return [f"{run_id} is {state}" for run_id, state in rows]
