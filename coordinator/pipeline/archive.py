@@ -1,6 +1,7 @@
 """S3's part of the pipeline: uploads go to their final keys, verified, before anybody is told of them."""
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from wire import facts
@@ -51,23 +52,18 @@ class Archive:
         """What the attempt uploaded. A success whose model is missing or damaged is asked for once more; in the end it
         becomes a failure that says so."""
         with alone(f"keep {report.run_id}.{report.attempt}") as is_alone:
-            if is_alone:
+            if is_alone:  # what another copy leaves of the work, the outbox asks for again
                 self._keep_once(report)
-            else:
-                report.is_waiting = True  # what is left of the work the outbox asks for again
 
     def _keep_once(self, report: AttemptComplete) -> None:
         attempt = db.session.get(Attempt, (report.run_id, report.attempt), populate_existing=True)
-        if attempt is None or attempt.outcome is None or attempt.ended_at is not None:
-            return
-        if attempt.resend:
-            report.is_waiting = True
+        if attempt is None or attempt.outcome is None or attempt.ended_at is not None or attempt.resend:
             return
         said = facts.Outcome.from_wire(attempt.outcome)
         db.session.commit()  # no transaction stays open while S3 works
         kept, problems = self._keep_all(said) if said.achieved is None else ([], {})
-        report.is_waiting = _record(said, kept, problems, self._checkpoints_kept)
-        for artifact in kept if report.is_waiting else said.artifacts:
+        report.settled = _record(said, kept, problems, self._checkpoints_kept)
+        for artifact in said.artifacts if report.settled else kept:
             self._storage.delete(staging_key(said.run_id, said.attempt, artifact.name))
 
     def _keep_all(self, said: facts.Outcome) -> tuple[list[facts.Artifact], Problems]:
@@ -100,20 +96,22 @@ class Archive:
         return key
 
 
-def _record(said: facts.Outcome, kept: list[facts.Artifact], problems: Problems, checkpoints_kept: int) -> bool:
-    """The outcome itself is corrected, so that the recording of the ending needs no second opinion. True where the
+def _record(
+    said: facts.Outcome, kept: list[facts.Artifact], problems: Problems, checkpoints_kept: int
+) -> dict[str, Any] | None:
+    """The outcome itself is corrected, so that the recording of the ending needs no second opinion. None where the
     attempt's node is to upload files again before it ends."""
-    is_waiting = False
+    settled = None
     if found := ledger.lock_attempt(said.run_id, said.attempt):
         job, attempt = found
         for artifact in kept:
             artifacts.add(job, said.attempt, artifact)
         artifacts.prune_checkpoints(said.run_id, checkpoints_kept)
-        is_waiting = bool(problems) and said.status == "succeeded" and resends.ask(attempt, [*problems])
-        if not is_waiting:
+        if not (problems and said.status == "succeeded" and resends.ask(attempt, [*problems])):
             _correct(attempt, said, kept, problems)
+            settled = attempt.outcome
     db.session.commit()
-    return is_waiting
+    return settled
 
 
 def _correct(attempt: Attempt, said: facts.Outcome, kept: list[facts.Artifact], problems: Problems) -> None:

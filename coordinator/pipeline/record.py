@@ -54,12 +54,17 @@ def outcome(report: OutcomeReported) -> None:
 
 
 def ending(max_attempts: int, report: AttemptComplete) -> None:
-    """The job's state after an attempt whose artifacts are in their place."""
-    if report.is_waiting:
-        return
+    """The job's state after an attempt whose artifacts are in their place.
+
+    An outcome that is not the one whose files were looked at does not end here, or it might be a success without a
+    model: the outbox asks for its ending again.
+    """
     found = ledger.lock_attempt(report.run_id, report.attempt)
-    if found and found[1].outcome and found[1].ended_at is None:
+    if found and found[1].ended_at is None:
         job, attempt = found
+        if report.settled is None or attempt.outcome != report.settled:
+            db.session.commit()
+            return
         said = Outcome.from_wire(attempt.outcome)
         kind = retries.kind_of(said, is_cancelled=job.cancel_requested_at is not None)
         cause = _CAUSES.get(kind, said.error or f"It {said.status}.")

@@ -1,6 +1,7 @@
 """What can be reported of an attempt, and what a pipeline's steps hand on to each other."""
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from wire.facts import Fact, Outcome
@@ -45,8 +46,9 @@ class AttemptComplete(Report):
 
     run_id: UUID
     attempt: int
-    is_waiting: bool = field(default=False, kw_only=True)
-    """Its node is to upload files again first, or another copy of this report is at work: it does not end yet."""
+    settled: dict[str, Any] | None = field(default=None, kw_only=True)
+    """The outcome as it is once its files were looked at. None: it does not end yet, for its node is to upload files
+    again first, or another copy of this report is at work."""
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -15,6 +16,7 @@ from coordinator.config import Config
 from coordinator.errors import Unavailable
 from coordinator.ledger import Told
 from coordinator.parts import parts
+from coordinator.pipeline import record
 from coordinator.pipeline.archive import Archive
 from coordinator.pipeline.reports import AttemptComplete
 from services.platform import wait_until
@@ -139,6 +141,21 @@ def test_a_model_that_was_never_uploaded_is_a_failure(app: Flask, claimed: str, 
     played.hand_in(claimed, Artifact("model", "ab" * 32, 10))
     played.finish(claimed)
     assert job(app, claimed) == ("FAILED", 1, "The model could not be stored. The node's upload is not in storage.")
+
+
+def test_an_outcome_that_came_after_the_look_at_the_files_does_not_end_the_attempt(
+    app: Flask, claimed: str, played: PlayedNode
+) -> None:
+    """Between the two steps of an ending the outcome may be another one: its model was looked at by nobody."""
+    with app.app_context():
+        report = AttemptComplete(UUID(claimed), 1)
+        Archive(parts(app).storage, parts(app).config).keep(report)
+    played.hand_in(claimed, Artifact("model", "ab" * 32, 10))
+    with app.app_context():
+        record.ending(3, report)
+    assert (job(app, claimed)[0], outbox(app)) == ("RETRIEVED", [(TASK_FINISH, 1)])
+    played.finish(claimed)
+    assert job(app, claimed)[0] == "FAILED"
 
 
 def test_a_success_without_a_model_is_none(app: Flask, claimed: str, played: PlayedNode) -> None:

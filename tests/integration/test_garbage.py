@@ -97,9 +97,12 @@ def test_garbage_on_the_way_to_the_web_is_skipped(platform: Platform, stub_node:
 
 @pytest.fixture
 def node_worker(platform: Platform, vhost: str, tmp_path: Path) -> Any:
-    """A training node's worker on an empty virtual host, so that it takes nobody else's jobs."""
+    """A training node's worker on an empty virtual host, so that it takes nobody else's jobs. It is a node of its own:
+    the one that others play must not be told to end."""
     worker = Process("node", tmp_path / "node.log", tmp_path / "node.pid")
-    environ = {**platform.env, "BROKER_URL": vhost, "NODE_NAME": "alone", "NODE_DATA_DIR": str(tmp_path / "data"),
+    token = platform.run("flask --app wsgi nodes enroll alone")
+    environ = {**platform.env, "BROKER_URL": vhost, "NODE_NAME": "alone", "NODE_TOKEN": token,
+               "NODE_DATA_DIR": str(tmp_path / "data"),
                "BRIDGE_ADDRESS": f"127.0.0.1:{free_ports(1, set())[0]}"}  # fmt: skip
     command = (Path(__file__).parents[2] / "Procfile").read_text().partition("\nnode: ")[2].partition("\n")[0]
     worker.start(["sh", "-c", f"exec {command}"], environ, Path(__file__).parents[2])

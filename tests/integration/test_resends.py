@@ -183,7 +183,7 @@ def test_of_two_copies_of_an_ending_one_verifies_and_the_other_ends_nothing(
     with app.app_context(), alone(f"keep {claimed}.1") as is_alone:
         assert is_alone
         Archive(parts(app).storage, parts(app).config).keep(report)
-    assert report.is_waiting
+    assert report.settled is None
     played.finish(claimed)
     assert (job(app, claimed)[0], outbox(app)) == ("SUCCEEDED", [])
 
