@@ -51,7 +51,7 @@ def register(celery: Celery, config: Config, drain: Drain) -> None:
     central = Central(config.coordinator_url, config.node_token)
     handing = Handing(config)
 
-    @celery.task(name=names.TASK_TRAIN, Strategy="node.intake:strategy",
+    @celery.task(name=names.TASK_TRAIN, Strategy="node.intake:strategy", shared=False,
                  resultrepr_maxsize=200)  # logs and Flower need no log tails  # fmt: skip
     def run(run_id: str, attempt: int) -> dict[str, Any] | None:
         stop = Stop()
