@@ -1,0 +1,32 @@
+"""The tables, and the constraints that make retries safe. Times are UTC."""
+
+from .builds import Build, BuildCheck
+from .files import Artifact, DroppedObject, Episode
+from .jobs import Attempt, Event, Job, LogPiece, Metric
+from .messages import IdempotencyKey, Outbox, Pulse, RejectedCount, RejectedMessage
+from .nodes import Node
+from .people import Member, Team, Ticket, Token, User
+
+__all__ = [
+    "Artifact",
+    "Attempt",
+    "Build",
+    "BuildCheck",
+    "DroppedObject",
+    "Episode",
+    "Event",
+    "IdempotencyKey",
+    "Job",
+    "LogPiece",
+    "Member",
+    "Metric",
+    "Node",
+    "Outbox",
+    "Pulse",
+    "RejectedCount",
+    "RejectedMessage",
+    "Team",
+    "Ticket",
+    "Token",
+    "User",
+]
