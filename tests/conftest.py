@@ -131,6 +131,7 @@ def fresh_database(stack: Stack, template: Template) -> Iterator[str]:
 @contextmanager
 def running(config: Config) -> Iterator[Flask]:
     """The web's app. What it tells the other processes is overheard, not sent."""
+    tokens.forget()  # what was known of them in another test's database
     app = create_app(config)
     storage = _storages.setdefault(config.s3_endpoint_url, parts(app).storage)
     replace(parts(app), publisher=Overheard(), storage=storage).install(app)
