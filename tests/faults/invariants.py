@@ -1,5 +1,6 @@
 """What holds after every fault, whatever it was: each job has ended once, all of it was told, and nothing is left."""
 
+import contextlib
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -13,6 +14,7 @@ from kombu import Connection
 from services.platform import wait_until
 from tests.faults.follower import Follower
 from tests.faults.rig import STUB, Rig
+from tests.faults.witness import found
 from tests.stub_trainings import stub_model
 
 QUIET_SECONDS = 30
@@ -117,44 +119,46 @@ def _wait_for_none(what: str, left: Any) -> None:
     try:
         wait_until(lambda: not left(), QUIET_SECONDS, f"an end of {what}")
     except AssertionError:
-        found = left()
-        assert not found, f"There are {what} left: {found}."
+        still = left()
+        assert not still, f"There are {what} left: {still}."
 
 
 def folders(rig: Rig, kept_of: Collection[str]) -> list[str]:
     """Of attempts, in all the places of the nodes, with what lies beside them."""
-    found = rig.folder.glob("node-*/*/*-*-*-*-*.*")
-    return [str(path) for path in found if path.parent.name != "kept" or path.stem not in kept_of]
+    left = found(rig.folder, "node-*/*/*-*-*-*-*.*")
+    return [str(path) for path in left if path.parent.name != "kept" or path.stem not in kept_of]
 
 
 def waiting_messages(rig: Rig) -> dict[str, int]:
     """By queue: those that nobody has taken yet, where there are any."""
     queues = {*QUEUES, *(name for (name,) in rig.query("SELECT DISTINCT queue FROM jobs"))}
-    found = {}
+    counts = {}
     for queue in queues:
         with Connection(rig.stack.env["BROKER_URL"]) as connection:
-            found[queue] = connection.default_channel.queue_declare(queue, passive=True).message_count
-    return {queue: count for queue, count in found.items() if count}
+            counts[queue] = connection.default_channel.queue_declare(queue, passive=True).message_count
+    return {queue: count for queue, count in counts.items() if count}
 
 
 def processes(rig: Rig) -> list[str]:
     """Those that work in a folder of an attempt: trainers, their environments, what stands around them."""
-    found = []
+    left = []
     for process in psutil.process_iter():
         try:
             if Path(os.readlink(f"/proc/{process.pid}/cwd")).is_relative_to(rig.folder):
-                found.append(f"{process.pid} {' '.join(process.cmdline())[:80]}")
+                left.append(f"{process.pid} {' '.join(process.cmdline())[:80]}")
         except (OSError, psutil.Error):
             continue  # it has just gone, or is nobody's
-    return found
+    return left
 
 
 def held_ports(rig: Rig) -> list[str]:
     """Names under which the nodes' processes hold ports for their trainings."""
-    found = []
-    for node in rig.nodes:
-        pid = rig.process(node).pid
-        for process in psutil.Process(pid).children(recursive=True) if pid else []:
-            with process.oneshot():
-                found += [its.laddr for its in process.net_connections("unix") if "train-jobs/port" in str(its.laddr)]
-    return found
+    return [name for node in rig.nodes if (pid := rig.process(node).pid) for name in _held_below(pid)]
+
+
+def _held_below(main: int) -> list[str]:
+    held: list[str] = []
+    for process in psutil.Process(main).children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just gone
+            held += [str(its.laddr) for its in process.net_connections("unix")]
+    return [name for name in held if "train-jobs/port" in name]

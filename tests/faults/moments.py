@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from services.platform import wait_until
 from tests.faults.follower import Follower
 from tests.faults.rig import LINGERING, LONG, QUICK, REAL, STUB, Rig
+from tests.faults.witness import found
 
 REACH_SECONDS = 60
 Release = Callable[[], None]
@@ -53,8 +54,7 @@ def _is_training(rig: Rig, run_id: str) -> bool:
 
 
 def _has_written_its_model(rig: Rig, run_id: str) -> bool:
-    models = [found for folder in rig.attempts_of(run_id) for found in folder.glob("training/results/*/*.onnx")]
-    return bool(models)
+    return any(found(folder, "training/results/*/*.onnx") for folder in rig.attempts_of(run_id))
 
 
 def _is_trained(rig: Rig, run_id: str) -> bool:

@@ -17,7 +17,7 @@ from services.platform import ROOT, Platform, wait_until
 from services.process import Process
 from services.stack import Stack
 from tests.faults.follower import Follower
-from tests.faults.witness import Witness
+from tests.faults.witness import Witness, found
 from tests.gate import Gate
 from tests.stub_trainings import stub_body, stub_environments, stub_settings
 
@@ -154,7 +154,7 @@ class Rig:
 
     def attempts_of(self, run_id: str) -> list[Path]:
         """The folders of its attempts that have not been handed in, on whatever node."""
-        return [path for path in self.folder.glob(f"node-*/attempts/{run_id}.*") if path.is_dir()]
+        return [path for path in found(self.folder, f"node-*/attempts/{run_id}.*") if path.is_dir()]
 
     # ---- holding a job up
 

@@ -14,6 +14,7 @@ import psutil
 from node import shim
 from services.platform import wait_until
 from tests.faults.rig import LEASE_SECONDS, PROGRAMS, Rig
+from tests.faults.witness import found
 
 KILL, TERM, FREEZE, RESTART = "SIGKILL", "SIGTERM", "SIGSTOP+SIGCONT", "restart"
 HITS = (KILL, TERM, FREEZE, RESTART)
@@ -62,12 +63,13 @@ def find(rig: Rig, component: str, run_id: str) -> Victim:
 
 def _pool_child(main: int) -> int:
     """A fork of the main process, which has its command line."""
+    children = [child for child in psutil.Process(main).children() if child.status() != psutil.STATUS_ZOMBIE]
     line = psutil.Process(main).cmdline()
-    return _only([child.pid for child in psutil.Process(main).children() if child.cmdline() == line], "pool child")
+    return _only([child.pid for child in children if child.cmdline() == line], "pool child")
 
 
 def _shim(rig: Rig, run_id: str) -> int:
-    pidfiles = list(rig.folder.glob(f"node-*/attempts/{run_id}.*.pid"))
+    pidfiles = found(rig.folder, f"node-*/attempts/{run_id}.*.pid")
     return _only([int(json.loads(path.read_text())["pid"]) for path in pidfiles], "shim")
 
 

@@ -1,12 +1,18 @@
 """Keeps what trainers write: a second name for each model file, before the node has handed it in and removed it."""
 
 import contextlib
+import glob
 import os
 import threading
 from hashlib import sha256
 from pathlib import Path
 
 LOOK_SECONDS = 0.02
+
+
+def found(folder: Path, pattern: str) -> list[Path]:
+    """What is there of it. Unlike Path.glob this does not mind folders that go away at the same moment."""
+    return [folder / name for name in glob.glob(pattern, root_dir=folder)]
 
 
 class Witness(threading.Thread):
@@ -20,7 +26,7 @@ class Witness(threading.Thread):
 
     def run(self) -> None:
         while not self._is_over.wait(LOOK_SECONDS):
-            for path in self._folder.glob("node-*/attempts/*/training/results/*/*.onnx"):
+            for path in found(self._folder, "node-*/attempts/*/training/results/*/*.onnx"):
                 with contextlib.suppress(OSError):  # it has just gone, or has its second name
                     os.link(path, self._kept / f"{path.parent.name}.{path.stat().st_ino}")
 
