@@ -11,7 +11,7 @@ from tests.acceptance.viewers import Viewer
 from tests.faults import invariants, moments
 from tests.faults.cells import Cell
 from tests.faults.rig import LONG, STUB, Rig
-from tests.faults.victims import FREEZE, KILL, RESTART, find
+from tests.faults.victims import FREEZE, KILL, find
 
 AROUND = (("S3", "web", "results", "recorder"), ("RabbitMQ",), ("PostgreSQL",))
 """A training: what is away at the same time, one group after another."""
@@ -35,7 +35,7 @@ CELLS = {
     Cell("recorder", KILL, moments.OUTCOME, STUB): None,
     Cell("RabbitMQ", KILL, moments.OUTCOME, STUB): None,
     Cell("PostgreSQL", KILL, moments.ENDING, STUB): None,
-    Cell("web", RESTART, moments.BEFORE, STUB): None,
+    Cell("web", KILL, moments.BEFORE, STUB): None,
 }
 """Each with the cause that the first attempt ends with, where that is not that it succeeded."""
 

@@ -31,6 +31,7 @@ AWAY_SECONDS = 1
 """For which what has ended stays away."""
 END_SECONDS = 60
 """For a program that was asked to end."""
+FORK_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,18 @@ def find(rig: Rig, component: str, run_id: str) -> Victim:
 
 
 def _pool_child(main: int) -> int:
-    """A fork of the main process, which has its command line."""
-    children = [child for child in psutil.Process(main).children() if child.status() != psutil.STATUS_ZOMBIE]
-    line = psutil.Process(main).cmdline()
-    return _only([child.pid for child in children if child.cmdline() == line], "pool child")
+    """Each training has one of its own: when it has ended, the next one is soon there."""
+    wait_until(lambda: len(_forks(main)) == 1, FORK_SECONDS, "a pool child")
+    return _only(_forks(main), "pool child")
+
+
+def _forks(main: int) -> list[int]:
+    """Living children with the command line of the main process."""
+    line, forks = psutil.Process(main).cmdline(), []
+    for child in psutil.Process(main).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone
+            forks += [child.pid] if child.cmdline() == line else []
+    return forks
 
 
 def _shim(rig: Rig, run_id: str) -> int:
