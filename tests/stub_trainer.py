@@ -203,8 +203,10 @@ def read(path):
 
 
 def write(path, content):
-    with open(path, "wb") as file:
+    """Whole or not at all: a checkpoint may be written twice at the same step, while the node reads the first one."""
+    with open(path + ".part", "wb") as file:
         file.write(content)
+    os.replace(path + ".part", path)
 
 
 if __name__ == "__main__":
