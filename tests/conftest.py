@@ -125,7 +125,7 @@ def fresh_database(stack: Stack, template: Template) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_numbers)}"
     sql(stack, f"CREATE DATABASE {name} TEMPLATE {template.name}")
     yield name
-    sql(stack, f"DROP DATABASE {name} WITH (FORCE)")
+    sql(stack, f"DROP DATABASE {name} WITH (FORCE)", "postgres")  # only it may end a vacuum that is at it
 
 
 @contextmanager
