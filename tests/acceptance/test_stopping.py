@@ -1,6 +1,5 @@
 """Trainings that are stopped, stand still, run out of time, or have lost touch: with the stub trainer, in seconds."""
 
-import re
 import signal
 import time
 from collections.abc import Iterator
@@ -73,11 +72,11 @@ def test_frozen_environments_are_noticed_and_the_job_goes_on(platform: Platform)
     run.wait_for_steps()
     environments = [its for its in processes_of(run) if "sleep" in its.name()]
     signal_all(environments, signal.SIGSTOP)
+    began = time.time()
     wait_until(lambda: len(run.ask()["attempts"]) == 2, 30, "the second attempt")
     run.wait_for("SUCCEEDED", seconds=60)
     first, second = run.ask()["attempts"]
-    silent, *usual = map(int, re.findall(r"\d+(?= s)", first["cause"]))  # by the node's own clock
-    assert silent <= 3 * max([*usual, IDLE_SECONDS]) + 3
+    assert datetime.fromisoformat(first["ended_at"]).timestamp() - began < 3 * IDLE_SECONDS + 5
     assert (first["kind"], second["kind"]) == ("stalled", "succeeded")
     assert second["start_step"] > 0
 
