@@ -12,7 +12,7 @@ from . import permissions
 from .errors import Conflict, NotFound
 from .extensions import db
 from .lifecycle import JobState
-from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node, User
+from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node, Team, User
 from .permissions import Action, Caller
 from .retries import Ended
 
@@ -72,6 +72,12 @@ def _newest_first(*which: ColumnElement[bool]) -> list[Job]:
 def user_names(user_ids: set[UUID]) -> dict[UUID, str]:
     """Each one's name."""
     rows = db.session.execute(select(User.id, User.name).where(User.id.in_(user_ids)))
+    return {row.id: row.name for row in rows}
+
+
+def team_names(team_ids: set[UUID]) -> dict[UUID, str]:
+    """Each one's name."""
+    rows = db.session.execute(select(Team.id, Team.name).where(Team.id.in_(team_ids)))
     return {row.id: row.name for row in rows}
 
 

@@ -44,10 +44,11 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The user who has made something."""
+    """The user who has made something, and the name of the team that it belongs to."""
 
     id: UUID
     name: str
+    team: str
 
 
 def needs(of: Action | Door, *, guests: bool = False) -> Callable[[View], View]:
@@ -119,15 +120,16 @@ def node_id() -> UUID:
 
 
 def owner_of(row: Any) -> Owner:
-    """Who has made a job."""
-    return owners_of([row])[row.owner_id]
+    """Whose a job is."""
+    return owners_of([row])[row.run_id]
 
 
 def owners_of(rows: list[Any]) -> dict[UUID, Owner]:
-    """Who has made each of some jobs, by their ids; the caller himself costs no query."""
-    who, ids = user(), {row.owner_id for row in rows}
+    """Whose each of some jobs is, by run_id; the caller himself and his team cost no query."""
+    who, ids, team_ids = user(), {row.owner_id for row in rows}, {row.team_id for row in rows}
     names = {who.user_id: who.name} | (queries.user_names(ids) if ids - {who.user_id} else {})
-    return {user_id: Owner(user_id, names[user_id]) for user_id in ids}
+    teams = {who.team_id: who.team} | (queries.team_names(team_ids) if team_ids - {who.team_id} else {})
+    return {row.run_id: Owner(row.owner_id, names[row.owner_id], teams[row.team_id]) for row in rows}
 
 
 def _is_guest() -> bool:

@@ -66,7 +66,7 @@ def index() -> ResponseReturnValue:
     else:
         rows = queries.jobs_of_team(teams.acting_in(who, team, Action.READ).team_id)
     models, owners = queries.newest_models([row.run_id for row in rows]), auth.owners_of(rows)
-    return jsonify([views.job(row, owners[row.owner_id], models.get(row.run_id)) for row in rows])
+    return jsonify([views.job(row, owners[row.run_id], models.get(row.run_id)) for row in rows])
 
 
 @blueprint.get("/<uuid:run_id>")

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,10 +15,22 @@ class User(Base):
     """Somebody who owns jobs."""
 
     __tablename__ = "users"
+    __table_args__ = (
+        CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="users_one_identity"),
+        CheckConstraint("issuer IS NULL OR NOT is_operator", name="users_operators_are_ours"),
+        UniqueConstraint("issuer", "subject", name="users_identity"),
+    )
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(Text, unique=True)
     is_operator: Mapped[bool] = mapped_column(default=False, server_default="false")
     """Whether this user runs the installation."""
+    issuer: Mapped[str | None] = mapped_column(Text)
+    """Who signs this user in, if not we ourselves; with `subject`, by which that issuer knows him, who it is."""
+    subject: Mapped[str | None] = mapped_column(Text)
+    last_seen_at: Mapped[datetime | None] = moment()
+    """Of one whom an issuer signs in: when he last came, written at most once a minute."""
+    disabled_at: Mapped[datetime | None] = moment()
+    """Since when nothing that he sends is good."""
     created_at: Mapped[datetime] = now()
 
 
@@ -77,8 +89,15 @@ class Ticket(Base):
     """Opens one WebSocket of one run, once, for whoever cannot send a token there; only its SHA-256 is kept."""
 
     __tablename__ = "tickets"
+    __table_args__ = (
+        CheckConstraint("(token_id IS NULL) <> (user_id IS NULL)", name="tickets_one_bearer"),
+        CheckConstraint("(user_id IS NULL) = (ends_at IS NULL)", name="tickets_end"),
+    )
     digest: Mapped[bytes] = mapped_column(BYTEA, primary_key=True)
-    token_id: Mapped[UUID] = mapped_column(ForeignKey("tokens.id", ondelete="CASCADE"))
-    """The token that it stands for."""
+    token_id: Mapped[UUID | None] = mapped_column(ForeignKey("tokens.id", ondelete="CASCADE"))
+    """The token that it stands for; None of an issuer's, of which `user_id` and `ends_at` are kept."""
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    ends_at: Mapped[datetime | None] = moment()
+    """When the issuer's token expires."""
     run_id: Mapped[UUID]
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), index=True)

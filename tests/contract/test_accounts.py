@@ -126,7 +126,7 @@ def test_who_made_a_job_is_told_to_the_others_of_the_team(client: Client, its: P
     shown = client.get(f"{URL}/{run_id}", headers=its.headers("owner")).json
     (listed,) = client.get(f"{URL}?team={STUDIO}", headers=its.headers("viewer")).json
     cancelled = client.post(f"{URL}/{run_id}/cancel", headers=its.headers("operator")).json
-    assert {it["created_by"]["name"] for it in (shown, listed, cancelled)} == {"maker admin"}
+    assert {(it["created_by"]["name"], it["team"]) for it in (shown, listed, cancelled)} == {("maker admin", STUDIO)}
     assert client.get(URL, headers=its.headers("owner")).json == []
 
 

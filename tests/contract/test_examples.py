@@ -42,7 +42,7 @@ def job() -> dict[str, Any]:
         rerun_of=None, comparison=None, requires={}, waiting_for=None,
         cancel_requested_at=datetime.fromisoformat("2026-11-23T01:56:00+00:00"),
     )  # fmt: skip
-    return views.job(row, Owner(UUID("6163e4b1-4418-47f9-ba67-80ec905b8748"), "player"))
+    return views.job(row, Owner(UUID("6163e4b1-4418-47f9-ba67-80ec905b8748"), "player", "studio"))
 
 
 def facts() -> dict[str, Any]:

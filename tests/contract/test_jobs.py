@@ -39,7 +39,7 @@ def test_a_job_is_answered_as_it_was_asked_for(client: Client, owner: Headers) -
     assert_is_a_train_job(job)
     assert (job["job_status"], job["job_type"]) == ("SUBMITTED", "CREATE")
     assert {name: job[name] for name in BODY} == BODY
-    assert job["created_by"]["name"] == "owner"
+    assert (job["created_by"]["name"], job["team"]) == ("owner", "owner")
 
 
 def test_a_seed_is_kept_and_without_one_it_is_random(client: Client, owner: Headers) -> None:

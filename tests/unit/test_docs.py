@@ -75,7 +75,7 @@ def test_every_endpoint_is_in_the_protocol_and_no_other(app: Flask) -> None:
 def test_a_jobs_fields_are_those_of_the_protocol() -> None:
     table = PROTOCOL.split("\nTrainJob:\n\n")[1].split("\n\n")[0]
     told = {name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
-    assert told == {*views.job(_row(), Owner(uuid4(), "player"))}
+    assert told == {*views.job(_row(), Owner(uuid4(), "player", "studio"))}
 
 
 @pytest.mark.parametrize(
