@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
 from . import permissions
-from .errors import Conflict, NotFound
+from .errors import NotFound
 from .extensions import db
 from .lifecycle import JobState
 from .models import Artifact, Attempt, Build, BuildCheck, Event, Job, Metric, Node, Team, User
@@ -195,15 +195,6 @@ def threads_of(job: Job) -> int | None:
 
 def nodes() -> list[Node]:
     return list(db.session.scalars(select(Node).order_by(Node.name)))
-
-
-def build_held_by(node_id: UUID, build_id: UUID) -> Build:
-    """A build that this node trains in at the moment. Raises Conflict for any other."""
-    held = select(Build).join(Job, Job.build_id == Build.id).join(Attempt, Attempt.run_id == Job.run_id)
-    mine = (Build.id == build_id, Attempt.node_id == node_id, Attempt.ended_at.is_(None))
-    if build := db.session.scalars(held.where(*mine).limit(1)).first():
-        return build
-    raise Conflict(f"You hold no attempt of a job that trains in build {build_id}.")
 
 
 @dataclass(frozen=True, slots=True)

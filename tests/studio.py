@@ -90,7 +90,8 @@ def studio(app: Flask) -> Studio:
     made.build_id = made.build("READY").id
     with app.app_context():
         _record_an_episode(app, made.trained)
-        db.session.get_one(Job, UUID(made.claimed)).build_id = made.build_id
+        job = db.session.get_one(Job, UUID(made.claimed))
+        job.build_id, job.initialize_from = made.build_id, UUID(made.trained)
         db.session.commit()
     assert node.claim(made.claimed, claim=UUID(made.claim)).status_code == 200
     return made

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from wire.files import TrainFile, bundle_size, stream_bundle
 
-from .. import messages, queries
+from .. import held, messages, queries
 from ..errors import Conflict, NotFound
 from ..models import Artifact
 from ..parts import parts
@@ -54,12 +54,8 @@ def train_results(run_id: UUID) -> Response:
 @blueprint.get("/checkpoint")
 @needs(Door.NODES)
 def checkpoint(run_id: UUID) -> Response:
-    """The newest checkpoint, for training nodes."""
-    auth.node_id()
-    artifact = queries.newest_checkpoint(run_id)
-    if artifact is None:
-        raise NotFound(f"There is no checkpoint of run {run_id}.")
-    return stored(artifact, "checkpoint.pt")
+    """The newest checkpoint, for a node that trains the run, or another one that begins with its weights."""
+    return stored(held.checkpoint(auth.node_id(), run_id), "checkpoint.pt")
 
 
 def _model(run_id: UUID, who: Caller | None) -> Artifact:

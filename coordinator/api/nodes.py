@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, jobs, nodes, queries, recordings, resends, time_limits, waiting
+from .. import builds, held, jobs, nodes, queries, recordings, resends, time_limits, waiting
 from ..errors import Conflict
 from ..models import Job
 from ..parts import parts
@@ -100,7 +100,7 @@ def again(run_id: UUID, attempt: int) -> ResponseReturnValue:
 @needs(Door.NODES)
 def build_link(build_id: UUID) -> ResponseReturnValue:
     """A fresh link to a build that the node is fetching: the one of its claim does not last."""
-    build = queries.build_held_by(auth.node_id(), build_id)
+    build = held.build(auth.node_id(), build_id)
     return jsonify(url=parts(current_app).storage.download_link(build.key))
 
 
@@ -109,6 +109,7 @@ def build_link(build_id: UUID) -> ResponseReturnValue:
 def build_check(build_id: UUID) -> ResponseReturnValue:
     """What the node found when it first ran a build."""
     node, said = auth.node_id(), body(CheckBody)
+    held.require_known_build(node, build_id)
     builds.checked(node, build_id, said.error, said.seconds, said.found)
     return jsonify(True)
 

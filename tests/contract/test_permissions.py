@@ -32,8 +32,10 @@ SUBMIT = "         401    401     401     401     in       403    in   in    in 
 CHANGE = "         401    401     401     401     404      403    403  in    in    401  401   in"
 MANAGE = "         401    401     401     401     404      403    403  403   in    401  401   in"
 REVOKE = "         401    401     401     401     404      404    404  in    in    401  401   in"
-A_NODE = "         401    401     401     401     401      401    401  401   401   in   in    401"
+OF_ITSELF = "      401    401     401     401     401      401    401  401   401   in   in    401"
 ITS_NODE = "       401    401     401     401     401      401    401  401   401   in   409   401"
+ITS_NEED = "       401    401     401     401     401      401    401  401   401   in   404   401"
+NOT_YOURS = OF_ITSELF  # that is another node's answer: tests/contract/test_node_reach.py
 
 OF_A_RUN = ("metrics", "configuration", "bundle", "nn-model", "models", "files", "files/<name>", "files.zip", "logs",
             "episodes", "episodes/<int:episode>", "train-results")  # fmt: skip
@@ -47,16 +49,16 @@ EXPECTED = {
     ("GET", URL): ONES_OWN, ("POST", URL): SUBMIT,
     ("GET", RUN): READ, ("DELETE", RUN): CHANGE,
     ("POST", f"{RUN}/cancel"): CHANGE, ("POST", f"{RUN}/rerun"): CHANGE, ("POST", f"{RUN}/ticket"): READ,
-    **{("GET", f"{RUN}/{what}"): READ for what in OF_A_RUN}, ("GET", f"{RUN}/checkpoint"): A_NODE,
+    **{("GET", f"{RUN}/{what}"): READ for what in OF_A_RUN}, ("GET", f"{RUN}/checkpoint"): ITS_NEED,
     ("GET", ENVIRONMENTS): ONES_OWN, ("POST", ENVIRONMENTS): SUBMIT, ("GET", f"{ENVIRONMENTS}/<env_id>"): READ,
     ("POST", f"{VERSION}/parts"): CHANGE, ("POST", f"{VERSION}/complete"): CHANGE,
     ("POST", f"{VERSION}/retire"): CHANGE,
     ("GET", NODE_API): ONES_OWN,
-    ("POST", f"{NODE_API}/hello"): A_NODE, ("POST", f"{NODE_API}/check"): A_NODE,
-    ("POST", f"{NODE_API}/self-check"): A_NODE, ("POST", f"{NODE_API}/claims"): ITS_NODE,
+    ("POST", f"{NODE_API}/hello"): OF_ITSELF, ("POST", f"{NODE_API}/check"): OF_ITSELF,
+    ("POST", f"{NODE_API}/self-check"): OF_ITSELF, ("POST", f"{NODE_API}/claims"): ITS_NODE,
     ("POST", f"{ATTEMPT}/handed-in"): ITS_NODE, ("POST", f"{ATTEMPT}/again"): ITS_NODE,
-    ("POST", f"{ATTEMPT}/heartbeat"): A_NODE, ("POST", f"{ATTEMPT}/uploads"): ITS_NODE,
-    ("POST", f"{BUILD}/link"): ITS_NODE, ("POST", f"{BUILD}/check"): A_NODE,
+    ("POST", f"{ATTEMPT}/heartbeat"): NOT_YOURS, ("POST", f"{ATTEMPT}/uploads"): ITS_NODE,
+    ("POST", f"{BUILD}/link"): ITS_NODE, ("POST", f"{BUILD}/check"): ITS_NEED,
 }  # fmt: skip
 SOCKETS = {"/ws/v1/client-stream": READ}
 

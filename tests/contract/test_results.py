@@ -76,7 +76,11 @@ def test_summaries_without_an_episode_are_not_among_the_results(
     assert [json.loads(line)["step"] for line in json.loads(lines)] == [2_000]
 
 
-def test_the_checkpoint_is_for_nodes(client: Client, node: Headers, owner: Headers, trained: str) -> None:
+def test_the_checkpoint_is_for_the_node_that_goes_on_from_it(
+    client: Client, node: Headers, owner: Headers, trained: str, played: PlayedNode
+) -> None:
+    client.post(URL, json=body(run_id=trained), headers=owner)
+    played.claim(trained, 2)
     answer = client.get(f"{URL}/{trained}/checkpoint", headers=node)
     assert (answer.status_code, answer.data) == (200, CHECKPOINT)
     assert answer.content_type == "application/octet-stream"
@@ -84,7 +88,8 @@ def test_the_checkpoint_is_for_nodes(client: Client, node: Headers, owner: Heade
     assert client.get(f"{URL}/{trained}/checkpoint", headers=owner).status_code == 401
 
 
-def test_a_run_without_a_checkpoint_has_none(client: Client, node: Headers, run_id: str) -> None:
+def test_a_run_without_a_checkpoint_has_none(client: Client, node: Headers, run_id: str, played: PlayedNode) -> None:
+    played.claim(run_id)
     assert client.get(f"{URL}/{run_id}/checkpoint", headers=node).status_code == 404
 
 
