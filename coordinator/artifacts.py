@@ -11,9 +11,13 @@ from sqlalchemy.dialects.postgresql import insert
 from wire import facts
 from wire.names import artifact_key
 
+from . import audit
+from .audit import Audited
 from .extensions import db
 from .models import Artifact, Attempt, DroppedObject, Job
 from .queries import NEWEST
+
+NEWER = "Newer checkpoints have taken its place."
 
 
 def add(job: Job, attempt: int, said: facts.Artifact) -> bool:
@@ -24,6 +28,8 @@ def add(job: Job, attempt: int, said: facts.Artifact) -> bool:
            "key": key, "sha256": said.sha256, "size": said.size, "manifest": manifest}  # fmt: skip
     added = insert(Artifact).values(row).on_conflict_do_nothing().returning(Artifact.name)
     if db.session.execute(added).first() is not None:
+        audit.note(Audited.FILE_STORED, job.run_id, job.team_id, name=said.name, attempt=attempt, kind=said.kind,
+                   sha256=said.sha256, size=said.size)  # fmt: skip
         return True
     if db.session.scalar(select(Artifact.run_id).where(Artifact.key == key)) is None:
         drop([key])
@@ -36,15 +42,16 @@ def leads_nowhere(run_id: UUID, attempt: int, step: int | None) -> bool:
     return db.session.scalar(began.where(Attempt.start_step < (step or 0)).limit(1)) is not None
 
 
-def prune_checkpoints(run_id: UUID, kept: int) -> None:
+def prune_checkpoints(job: Job, kept: int) -> None:
     """Keeps the newest so many of the job, and the last one of each attempt."""
-    wanted = select(Artifact.attempt, Artifact.key)
-    wanted = wanted.where(Artifact.run_id == run_id, Artifact.kind == "checkpoint").order_by(*NEWEST)
+    wanted = select(Artifact.attempt, Artifact.key, Artifact.name)
+    wanted = wanted.where(Artifact.run_id == job.run_id, Artifact.kind == "checkpoint").order_by(*NEWEST)
     attempts: set[int] = set()
-    for place, (attempt, key) in enumerate(db.session.execute(wanted).all()):
+    for place, (attempt, key, name) in enumerate(db.session.execute(wanted).all()):
         if place >= kept and attempt in attempts:
             db.session.execute(delete(Artifact).where(Artifact.key == key))
             drop([key])
+            audit.note(Audited.FILE_DROPPED, job.run_id, job.team_id, name=name, attempt=attempt, reason=NEWER)
         attempts.add(attempt)
 
 

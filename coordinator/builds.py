@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from wire.names import TASK_VERIFY, build_key
 
-from . import ledger, permissions
+from . import audit, ledger, permissions
+from .audit import Audited
 from .environments import Environment, Store, environment_of
 from .errors import Conflict, NotFound
 from .extensions import db
@@ -59,6 +60,7 @@ def begin(storage: Storage, who: Caller, wanted: Upload) -> Build:
                   sha256=wanted.sha256, size=wanted.size, manifest=wanted.manifest, key=build_key(made),
                   state="UPLOADING")  # fmt: skip
     db.session.add(build)
+    note(Audited.BUILD_ANNOUNCED, build, size=build.size, sha256=build.sha256)
     db.session.commit()
     build.upload_id = storage.begin_upload(build.key)
     db.session.commit()
@@ -81,6 +83,7 @@ def complete(who: Caller, env_id: str, version: str, parts: list[tuple[int, str]
         if [number for number, _ in parts] != list(range(1, wanted + 1)):
             raise Conflict(f"The upload has {wanted} parts: name all of them, in order, from 1 on.")
         build.state, build.parts = "VERIFYING", [[number, etag] for number, etag in parts]
+        note(Audited.BUILD_COMPLETED, build)
         db.session.execute(insert(Outbox).values(task=TASK_VERIFY, build_id=build.id, attempt=0, priority=0))
         db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
     db.session.commit()
@@ -92,23 +95,32 @@ def retire(who: Caller, env_id: str, version: str) -> Build:
     build = _to_change(who, env_id, version)
     if build.state not in ("READY", "RETIRED"):
         raise Conflict(f"Version {version!r} of environment {env_id!r} is {build.state}; only a READY one is retired.")
-    build.state, build.retired_at = "RETIRED", build.retired_at or func.now()
+    if build.state == "READY":
+        build.state, build.retired_at = "RETIRED", func.now()
+        note(Audited.BUILD_RETIRED, build)
     db.session.commit()
     return build
 
 
 def checked(node_id: UUID, build_id: UUID, error: str | None, seconds: float, found: dict[str, Any]) -> None:
     """What a node saw when it first ran a build; what it saw last counts. Raises NotFound."""
-    if db.session.get(Build, build_id) is None:
+    if (build := db.session.get(Build, build_id)) is None:
         raise NotFound(f"There is no build {build_id}.")
     row = {"error": error, "seconds": seconds, "found": found, "checked_at": func.now()}
     made = upsert(BuildCheck).values(build_id=build_id, node_id=node_id, **row)
     db.session.execute(made.on_conflict_do_update(index_elements=["build_id", "node_id"], set_=row))
+    note(Audited.BUILD_CHECKED, build, reason=error, passed=error is None)
     db.session.commit()
 
 
-def remove(storage: Storage, build: Build) -> None:
+def note(what: Audited, build: Build, **about: Any) -> None:
+    """For the audit."""
+    audit.note(what, f"{build.env_id}@{build.version}", build.team_id, build=str(build.id), **about)
+
+
+def remove(storage: Storage, build: Build, why: str) -> None:
     """Forgets a build that nobody can train in: first what is of it in S3, then its row."""
+    note(Audited.BUILD_REMOVED, build, reason=why, state=build.state)
     if build.upload_id:
         storage.abort_upload(build.key, build.upload_id)
     storage.delete(build.key)
@@ -119,7 +131,7 @@ def remove_unfinished(storage: Storage) -> None:
     """Removes uploads that were begun more than a day ago and never completed."""
     old = select(Build).where(Build.state == "UPLOADING", Build.created_at < func.now() - UPLOAD_PATIENCE)
     for build in db.session.scalars(old.limit(20).with_for_update(skip_locked=True)).all():
-        remove(storage, build)
+        remove(storage, build, "Its upload was not completed within a day.")
     db.session.commit()
 
 
@@ -163,7 +175,7 @@ def _make_way(storage: Storage, who: Caller, build: Build | None) -> None:
         raise Conflict(f"Version {build.version!r} of environment {build.env_id!r} is there already ({build.state}). "
                        "Versions never change: choose another one.")  # fmt: skip
     permissions.require_change(who, build.owner_id, build.team_id)
-    remove(storage, build)
+    remove(storage, build, "Another upload of the same version takes its place.")
     db.session.flush()
 
 

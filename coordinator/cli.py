@@ -8,7 +8,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
-from . import broker, broker_check, broker_words, rejections, tokens
+from . import audit, broker, broker_check, broker_words, rejections, tokens
 from . import nodes as training_nodes
 from .cli_accounts import of_teams, of_tokens, users
 from .errors import CoordinatorError
@@ -114,6 +114,7 @@ def rejected(limit: int) -> None:
 def recorder() -> None:
     """Record what training nodes report, send what waits in the outbox, and look after what is stuck."""
     app, its = current_app._get_current_object(), parts(current_app)  # type: ignore[attr-defined]
+    app.config[audit.PROGRAM] = "recorder"
     celery = broker.make_celery(its.config.broker_url, "recorder")
     steps.connect(its.storage, its.publisher, its.config)
     consumer = Recorder(app, celery)

@@ -8,7 +8,6 @@ from flask.cli import AppGroup
 from . import credentials, teams, tokens
 from . import users as people
 from .errors import CoordinatorError
-from .extensions import db
 from .permissions import Role, Scope
 
 
@@ -36,8 +35,7 @@ def create_user(name: str, operator: bool | None) -> None:
     """Make the user NAME with a team of the same name; or change whether that user is an operator."""
     user = people.made(name)
     if operator is not None:
-        user.is_operator = operator
-        db.session.commit()
+        people.make_operator(user, operator)
     click.echo(f"{user.name} {user.id}{' operator' if user.is_operator else ''}")
 
 

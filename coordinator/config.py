@@ -64,6 +64,9 @@ class Config:
     checkpoints_kept: int = setting(5, "newest checkpoints kept of a job, beside the last one of each attempt")
     max_file_mb: int = setting(2_048, "largest file that a training may hand in, in MB; at most 5000")
     recording_max_mb: int = setting(50, "MB of a job's episodes that are recorded at most")
+    audit_days: int = setting(
+        0, "after so many days an entry of the audit is forgotten; 0 keeps them for good", zero=True
+    )
     sweep_seconds: float = setting(3.0, "how often the recorder looks for what is stuck")
     flower_address: str = setting("127.0.0.1", "address on which Flower listens")
     flower_port: int = setting(5555, "port of Flower")

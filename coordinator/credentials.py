@@ -6,7 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import func, select, true
 
-from . import permissions, tokens
+from . import audit, permissions, tokens
+from .audit import Audited
 from .errors import NotFound
 from .extensions import db
 from .models import Node, Team, Token, User
@@ -43,7 +44,9 @@ def revoke(token_id: UUID) -> Token:
     token = db.session.get(Token, token_id)
     if token is None:
         raise NotFound(f"There is no token {token_id}.")
-    token.revoked_at = token.revoked_at or func.now()
+    if token.revoked_at is None:
+        token.revoked_at = func.now()
+        audit.note(Audited.TOKEN_REVOKED, token.id, token.team_id, name=token.name)
     db.session.commit()
     tokens.forget()
     return token

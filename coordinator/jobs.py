@@ -15,7 +15,8 @@ from wire.codec import encode
 from wire.jobs import Has
 from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import idempotency, ledger, messages, nodes, permissions, placement, queries
+from . import audit, idempotency, ledger, messages, nodes, permissions, placement, queries
+from .audit import Audited
 from .errors import Conflict
 from .extensions import db
 from .ledger import Told
@@ -73,6 +74,10 @@ WITH job AS (
   INSERT INTO events (run_id, seq, final, frame) SELECT run_id, 1, false, :frame FROM job
 ), task AS (
   INSERT INTO outbox (task, run_id, attempt, priority, queue) SELECT :task, run_id, 1, priority, queue FROM job
+), noted AS (
+  INSERT INTO audit (action, object, team_id, actor_type, actor, actor_id, token, token_id, origin, details)
+  SELECT 'job.submitted', run_id::text, team_id, :actor_type, :actor, :actor_id, :token, :token_id, :origin,
+         jsonb_build_object('env_id', env_id, 'behaviour', behaviour, 'steps', steps, 'rerun_of', rerun_of) FROM job
 )
 SELECT job.*, pg_notify(:channel, '') FROM job
 """)
@@ -99,7 +104,7 @@ def submit(who: Caller, request: Request, key: idempotency.Key | None = None) ->
         "requires": encode(needs), "queue": train_queue(needs),
         "initialize_from": request.initialize_from, "initialize_key": request.initialize_key,
         "initialize_sha256": request.initialize_sha256, "rerun_of": request.rerun_of, "time_limit": request.time_limit,
-    }  # fmt: skip
+    } | audit.acting().columns()  # fmt: skip
     with db.engine.begin() as connection:  # a session would cost more than the statement
         if key:
             idempotency.take(connection, key, run_id)
@@ -154,13 +159,15 @@ def cancel(who: Caller, run_id: UUID, delete: bool = False) -> tuple[Job, Told |
     """
     job = _to_change(who, run_id)
     told = None
-    if not JobState(job.state).is_final:
-        job.cancel_requested_at = job.cancel_requested_at or func.now()
+    if not JobState(job.state).is_final and job.cancel_requested_at is None:
+        job.cancel_requested_at = func.now()
+        audit.note(Audited.JOB_CANCEL_REQUESTED, run_id, job.team_id, attempt=job.attempt)
     if job.state == JobState.SUBMITTED:
         told = ledger.change(job, Change.CANCELLED, CANCELLED_BEFORE_START)
         ledger.done(TASK_TRAIN, run_id, job.attempt)
     if delete:
         job.deleted_at = func.now()
+        audit.note(Audited.JOB_DELETED, run_id, job.team_id)
     db.session.commit()
     return job, told
 

@@ -13,7 +13,8 @@ from sqlalchemy import delete, func, insert, select, update
 
 from wire.names import TASK_FINISH, TASK_TRAIN
 
-from . import messages
+from . import audit, messages
+from .audit import Audited
 from .extensions import db
 from .lifecycle import Change, JobState, advance
 from .models import Attempt, Event, Job, Outbox
@@ -60,11 +61,14 @@ def lock_attempt(run_id: UUID, number: int) -> tuple[Job, Attempt] | None:
     return (job, attempt) if job and attempt else None
 
 
-def change(job: Job, what: Change, error: str | None = None) -> Told | None:
-    """Moves a locked job on and stores the STATUS event; None where the change changes nothing."""
+def change(job: Job, what: Change, error: str | None = None, reason: str | None = None) -> Told | None:
+    """Moves a locked job on and stores the STATUS event; None where the change changes nothing. `reason` is for the
+    audit alone, where it is no error of the job's."""
     state = advance(JobState(job.state), what)
     if state is None:
         return None
+    audit.note(Audited(f"job.{what}"), job.run_id, job.team_id, reason=error or reason, **{"from": job.state},
+               to=state, attempt=job.attempt)  # fmt: skip
     job.state, job.error, job.updated_at = state, error, func.now()
     job.waiting_for = None
     return tell_status(job, state)
@@ -105,19 +109,20 @@ def send_again(task: str, run_id: UUID, attempt: int, after: timedelta) -> None:
     db.session.execute(row.values(sent_at=func.now() - RESEND_TRAINING_AFTER + after))
 
 
-def next_attempt(job: Job, what: Change) -> Told | None:
+def next_attempt(job: Job, what: Change, reason: str | None = None) -> Told | None:
     """Queues a locked job again, as the next attempt; None where its state does not allow it."""
     if advance(JobState(job.state), what) is None:
         return None
     job.attempt += 1
     job.replay_from = job.last_seq
     queue(TASK_TRAIN, job, job.attempt)
-    return change(job, what)
+    return change(job, what, reason=reason)
 
 
-def end_attempt(attempt: Attempt, kind: str, cause: str, is_fault: bool = False) -> None:
+def end_attempt(job: Job, attempt: Attempt, kind: str, cause: str, is_fault: bool = False) -> None:
     """The attempt is over: its node gets no lease any more. `is_fault`: the node is to blame."""
     if attempt.ended_at is None:
+        audit.note(Audited.ATTEMPT_ENDED, job.run_id, job.team_id, reason=cause, attempt=attempt.number, kind=kind)
         attempt.ended_at, attempt.cause, attempt.lease_until = func.now(), cause, None
         attempt.kind, attempt.is_fault = kind, is_fault
 

@@ -4,10 +4,12 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import func, select, update
 
 from wire.jobs import Has
 
+from . import audit
+from .audit import Audited
 from .errors import Conflict, NotFound
 from .extensions import db
 from .models import Attempt, Node
@@ -22,13 +24,16 @@ LONGEST_CAUSE, LONGEST_FINDINGS = 200, 600
 def seen(node_id: UUID, slots: int, has: Has, life: UUID | None, drain: str | None) -> Node:
     """The node is there, with so many slots, and with all this. `drain` is how it ends, where it has been told on its
     own machine; what it was told from here ends with the life that it was meant for."""
-    # of the two wishes the greatest is the one to hand over
-    goes_on = (Node.life == life) if life else Node.life.is_(None)
-    values = {"last_seen_at": func.now(), "slots": slots, "has": has.to_wire(), "life": life,
-              "drain": func.greatest(drain, case((goes_on, Node.drain)))}  # fmt: skip
-    db.session.execute(update(Node).where(Node.id == node_id).values(values))
+    node = db.session.get_one(Node, node_id, with_for_update=True, populate_existing=True)
+    wish = node.drain if node.life == life else None
+    drain = max((it for it in (drain, wish) if it), default=None)  # the greatest wish is the one to hand over
+    if node.life != life:
+        audit.note(Audited.NODE_STARTED, node.name, life=str(life) if life else None)
+    elif node.drain != drain:
+        audit.note(Audited.NODE_DRAINED, node.name, how=drain)
+    node.last_seen_at, node.slots, node.has, node.life, node.drain = func.now(), slots, has.to_wire(), life, drain
     db.session.commit()
-    return db.session.get_one(Node, node_id)
+    return node
 
 
 def refuses(node: Node) -> str | None:
@@ -50,6 +55,7 @@ def blame(node_id: UUID) -> None:
     if len(newest) >= FAULTS and node.quarantine is None:
         causes = " ".join(cause[:LONGEST_CAUSE] for cause in list(newest.values())[-FAULTS:])
         node.quarantine = f"{FAULTS} jobs failed there within {WITHIN.seconds // 60} minutes by its own fault: {causes}"
+        audit.note(Audited.NODE_QUARANTINED, node.name, reason=node.quarantine)
 
 
 def name_of(node_id: UUID) -> str:
@@ -67,8 +73,9 @@ def self_checked(node_id: UUID, passed: bool, findings: list[str]) -> None:
     """What a node in quarantine has found wrong with itself. Where that is nothing, it gets work again."""
     found = f"It did not pass: {' '.join(findings) or 'it does not say why.'}"[:LONGEST_FINDINGS]
     values: dict[str, Any] = {"quarantine": None, "checked_at": func.now()} if passed else {"quarantine": found}
-    its = update(Node).where(Node.id == node_id, Node.quarantine.is_not(None))
-    db.session.execute(its.values(values))
+    its = update(Node).where(Node.id == node_id, Node.quarantine.is_not(None)).returning(Node.name)
+    if name := db.session.scalar(its.values(values)):
+        audit.note(Audited.NODE_CHECKED, name, reason=None if passed else found, passed=passed)
     db.session.commit()
 
 
@@ -76,6 +83,7 @@ def release(name: str) -> None:
     """Gives a node work again, whatever its self-check says. Raises NotFound."""
     _named(name)
     db.session.execute(update(Node).where(Node.name == name).values(quarantine=None, checked_at=func.now()))
+    audit.note(Audited.NODE_RELEASED, name)
     db.session.commit()
 
 
@@ -87,6 +95,7 @@ def drain(name: str, how: str) -> None:
     if _named(name).life is None:
         raise Conflict(f"The program of node {name} has never run, or is too old to be told. Stop it by SIGTERM.")
     db.session.execute(update(Node).where(Node.name == name).values(drain=how))
+    audit.note(Audited.NODE_DRAINED, name, how=how)
     db.session.commit()
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 from wire.facts import Outcome
 from wire.names import TASK_FINISH
 
-from . import ledger
+from . import audit, ledger
+from .audit import Audited
 from .errors import Conflict
 from .extensions import db
 from .lifecycle import JobState
@@ -80,6 +81,8 @@ def again(node_id: UUID, run_id: UUID, number: int) -> None:
         attempt.resend = None
         ledger.queue(TASK_FINISH, job, number)
     elif is_repairable(job, attempt):
+        audit.note(Audited.ATTEMPT_REOPENED, run_id, job.team_id, attempt=number,
+                   reason="Its node has stored what could not be stored in time.")  # fmt: skip
         _reopen(attempt)
         ledger.queue(TASK_FINISH, job, number)
     elif attempt.ended_at is not None:

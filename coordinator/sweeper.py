@@ -14,10 +14,24 @@ from celery import Celery
 from flask import Flask
 from sqlalchemy import delete, exists, func, select
 
-from . import artifacts, builds, idempotency, ledger, pulses, rejections, resending, resends, waiting
+from . import (
+    artifacts,
+    audit,
+    audit_trail,
+    builds,
+    idempotency,
+    ledger,
+    pulses,
+    rejections,
+    resending,
+    resends,
+    waiting,
+)
+from .audit import Audited
 from .extensions import db
 from .lifecycle import ACTIVE, FINAL
 from .models import Artifact, Attempt, DroppedObject, Job
+from .parts import parts
 from .pipeline.receiver import deliver
 from .pipeline.reports import AttemptLost
 from .pulses import RECORDER, RECORDER_GAP, WEB
@@ -28,6 +42,7 @@ STAGED_GRACE = timedelta(hours=1)
 LOOK_AT_STAGING_SECONDS = 300
 BATCH = 100
 FACTS_GRACE = timedelta(minutes=5)
+DELETED = "It was deleted, and has ended."
 Loop = Callable[[threading.Event], None]
 
 
@@ -53,7 +68,7 @@ class Sweeper:
         return [partial(self._run, sweeps) for sweeps in (
             (self.end_silent_attempts,),
             (resending.undone, resending.overtaken, waiting.explain, self.finish_without_late_facts,
-             resends.give_up, self.purge_deleted, idempotency.remove_old, rejections.drop_old),
+             resends.give_up, self.purge_deleted, idempotency.remove_old, rejections.drop_old, self.drop_old_audit),
             (self.resend,),
             (self.make_bucket, self.delete_dropped, self.clear_staging, self.remove_unfinished_uploads),
         )]  # fmt: skip
@@ -67,6 +82,7 @@ class Sweeper:
     def _sweep(self, sweep: Callable[[], None]) -> None:
         try:
             with self._app.app_context():
+                audit.act_as(audit.program("sweeper"))
                 sweep()
         except Exception as error:  # whatever is away now, the next sweep finds the same work
             log.warning("%s waits: %s", sweep.__name__, str(error).splitlines()[0] if str(error) else error)
@@ -147,10 +163,17 @@ class Sweeper:
         """Jobs that were deleted and have ended: their rows; their files are dropped with them."""
         gone = select(Job.run_id).where(Job.deleted_at.is_not(None), Job.state.in_(FINAL)).limit(20)
         for run_id in db.session.scalars(gone).all():
-            ledger.lock(run_id)  # nobody adds a file meanwhile
-            artifacts.drop(db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all())
+            job = ledger.lock(run_id)  # nobody adds a file meanwhile
+            files = db.session.scalars(select(Artifact.key).where(Artifact.run_id == run_id)).all()
+            artifacts.drop(files)
+            if job:
+                audit.note(Audited.JOB_PURGED, run_id, job.team_id, reason=DELETED, files=len(files))
             db.session.execute(delete(Job).where(Job.run_id == run_id))
             db.session.commit()
+
+    def drop_old_audit(self) -> None:
+        """What is older than AUDIT_DAYS."""
+        audit_trail.drop_old(parts(self._app).config.audit_days)
 
     def remove_unfinished_uploads(self) -> None:
         """Builds that somebody began to upload and has not finished for a day."""

@@ -7,7 +7,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from . import permissions, tokens, users
+from . import audit, permissions, tokens, users
+from .audit import Audited
 from .errors import Conflict, NotFound
 from .extensions import db
 from .models import Member, Team, Token, User
@@ -37,6 +38,7 @@ def created(name: str, owner: User) -> Team:
     db.session.add(team)
     db.session.flush()
     db.session.add(Member(team_id=team.id, user_id=owner.id, role=Role.OWNER))
+    audit.note(Audited.TEAM_MADE, name, team.id, owner=owner.name)
     db.session.commit()
     return team
 
@@ -75,6 +77,7 @@ def put(team_id: UUID, user: User, role: Role) -> None:
     row = insert(Member).values(team_id=team_id, user_id=user.id, role=role)
     changed = row.on_conflict_do_update(index_elements=["team_id", "user_id"], set_={"role": role})
     db.session.execute(changed)
+    audit.note(Audited.MEMBER_PUT, user.name, team_id, role=role)
     db.session.commit()
     tokens.forget()
 
@@ -87,7 +90,10 @@ def remove(team_id: UUID, user: User) -> None:
     if db.session.execute(delete(Member).where(*mine).returning(Member.user_id)).first() is None:
         raise NotFound(f"User {user.name!r} is not in the team.")
     his = (Token.team_id == team_id, Token.user_id == user.id, Token.revoked_at.is_(None))
-    db.session.execute(update(Token).where(*his).values(revoked_at=func.now()))
+    audit.note(Audited.MEMBER_REMOVED, user.name, team_id)
+    revoked = update(Token).where(*his).values(revoked_at=func.now()).returning(Token.id, Token.name)
+    for token_id, name in db.session.execute(revoked).all():
+        audit.note(Audited.TOKEN_REVOKED, token_id, team_id, reason=f"{user.name} left the team.", name=name)
     db.session.commit()
     tokens.forget()
 

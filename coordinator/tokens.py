@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import Row, and_, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from . import users
+from . import audit, users
+from .audit import Audited
 from .errors import NotAuthenticated, NotFound
 from .extensions import db
 from .models import Member, Node, Team, Token, User
@@ -56,7 +57,9 @@ def create_for_user(user_name: str, team: Team | None = None, **about: Any) -> s
 
 def create_for_node(name: str) -> str:
     """A new token of a training node, which is made where there is none of that name."""
-    db.session.execute(insert(Node).values(name=name).on_conflict_do_nothing())
+    made = insert(Node).values(name=name).on_conflict_do_nothing().returning(Node.id)
+    if db.session.execute(made).first():
+        audit.note(Audited.NODE_ENROLLED, name)
     node = db.session.scalars(select(Node).where(Node.name == name)).one()
     return store(Token(node_id=node.id))
 
@@ -64,10 +67,21 @@ def create_for_node(name: str) -> str:
 def store(token: Token) -> str:
     """Stores a token and returns its text, which nobody can find out again."""
     secret = f"tj_{secrets.token_urlsafe(32)}"
-    token.digest = digest_of(secret)
+    token.digest, token.id = digest_of(secret), uuid4()
     db.session.add(token)
+    db.session.flush()
+    audit.note(Audited.TOKEN_MADE, token.id, token.team_id, **_about(token))
     db.session.commit()
     return secret
+
+
+def _about(token: Token) -> dict[str, Any]:
+    """For the audit: whom it speaks for, and how far."""
+    ends = token.expires_at.isoformat() if token.expires_at else None
+    if token.node_id:
+        return {"node": db.session.get_one(Node, token.node_id).name, "expires_at": ends}
+    return {"user": db.session.get_one(User, token.user_id).name, "name": token.name, "scope": token.scope,
+            "expires_at": ends, "is_local": token.is_local}  # fmt: skip
 
 
 def of_header(authorization: str | None) -> str:

@@ -6,6 +6,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from . import audit
+from .audit import Audited
 from .errors import BadRequest, Conflict, NotFound
 from .extensions import db
 from .models import Member, Team, User
@@ -19,11 +21,20 @@ def made(name: str) -> User:
     if user := db.session.scalars(select(User).where(User.name == name)).first():
         return user
     check_name(name)
-    db.session.execute(insert(User).values(name=name).on_conflict_do_nothing())
+    if db.session.execute(insert(User).values(name=name).on_conflict_do_nothing().returning(User.id)).first():
+        audit.note(Audited.USER_MADE, name)
     user = db.session.scalars(select(User).where(User.name == name)).one()
     _give_team(user)
     db.session.commit()
     return user
+
+
+def make_operator(user: User, is_operator: bool) -> None:
+    """Says whether the user runs the installation."""
+    if user.is_operator != is_operator:
+        user.is_operator = is_operator
+        audit.note(Audited.USER_CHANGED, user.name, is_operator=is_operator)
+    db.session.commit()
 
 
 def named(name: str) -> User:

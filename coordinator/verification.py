@@ -19,7 +19,8 @@ from wire.names import TASK_VERIFY
 
 from . import hyperparameters, manifests
 from .alone import alone
-from .builds import MEGABYTE
+from .audit import Audited
+from .builds import MEGABYTE, note
 from .config import Config
 from .environments import TRAINERS
 from .errors import BadRequest, RejectedBuild
@@ -55,7 +56,7 @@ def _verify(storage: Storage, limits: Limits, build_id: UUID) -> None:
     if build is not None and build.state == "VERIFYING":
         db.session.expunge(build)
         db.session.commit()  # no connection waits while gigabytes are read
-        _settle(build_id, _look_into(storage, limits, build))
+        _settle(build, _look_into(storage, limits, build))
         build = db.session.get(Build, build_id)
     if build is not None and build.state == "REJECTED":
         storage.delete(build.key)
@@ -63,13 +64,14 @@ def _verify(storage: Storage, limits: Limits, build_id: UUID) -> None:
     db.session.commit()
 
 
-def _settle(build_id: UUID, found: dict[str, Any]) -> None:
+def _settle(build: Build, found: dict[str, Any]) -> None:
     """Writes what was found, unless the build has gone meanwhile."""
-    row = update(Build).where(Build.id == build_id, Build.state == "VERIFYING")
+    row = update(Build).where(Build.id == build.id, Build.state == "VERIFYING").returning(Build.id)
     ready = {"ready_at": func.clock_timestamp()} if found["state"] == "READY" else {}
-    db.session.execute(row.values(**found, **ready, upload_id=None, parts=None))
+    if db.session.execute(row.values(**found, **ready, upload_id=None, parts=None)).first():
+        note(Audited(f"build.{found['state'].lower()}"), build, reason=found["error"])
     db.session.commit()
-    log.info("Build %s is %s. %s", build_id, found["state"], found.get("error", ""))
+    log.info("Build %s is %s. %s", build.id, found["state"], found.get("error", ""))
 
 
 def _look_into(storage: Storage, limits: Limits, build: Build) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from celery.signals import celeryd_init
 
 from wire.settings import WORKER_CONTROL
 
-from . import broker, outcome_consumer, tasks
+from . import audit, broker, outcome_consumer, tasks
 from .app import create_app
 from .parts import parts
 from .pipeline import steps
@@ -17,6 +17,7 @@ from .verification import limits_of
 def create_worker() -> Celery:
     """The Celery app with its tasks, and the pipeline connected. Raises BadConfiguration."""
     app = create_app()
+    app.config[audit.PROGRAM] = "results"
     its = parts(app)
     celery = broker.make_celery(its.config.broker_url, "results")
     tasks.register(celery, app)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from flask import Flask, current_app, g, request
 
-from .. import permissions, queries, tokens
+from .. import audit, permissions, queries, tokens
 from ..errors import NotAllowed, NotAuthenticated
 from ..parts import parts
 from ..permissions import Action, Caller
@@ -64,11 +64,13 @@ def needs(of: Action | Door, *, guests: bool = False) -> Callable[[View], View]:
 def register(app: Flask) -> None:
     """From now on each request is looked at before its route sees it."""
     app.before_request(guard)
+    app.teardown_request(lambda _: audit.act_as(None))
 
 
 def guard() -> None:
     """Raises NotAuthenticated or NotAllowed; leaves in `g` who calls."""
     g.pop("bearer", None)
+    audit.act_as(None)
     rule = request.url_rule
     if rule is None or (request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False)):
         return  # nothing is there, or Flask itself says which methods there are
@@ -78,6 +80,7 @@ def guard() -> None:
     if need.of in (Door.ANYBODY, Door.ITS_OWN) or (need.guests and _is_guest()):
         return
     g.bearer = bearer(tokens.digest_of(tokens.of_header(request.headers.get("Authorization"))))
+    audit.act_as(_actor())
     if need.of is Door.NODES:
         node_id()
     elif isinstance(need.of, Action):
@@ -130,6 +133,14 @@ def owners_of(rows: list[Any]) -> dict[UUID, Owner]:
     names = {who.user_id: who.name} | (queries.user_names(ids) if ids - {who.user_id} else {})
     teams = {who.team_id: who.team} | (queries.team_names(team_ids) if team_ids - {who.team_id} else {})
     return {row.run_id: Owner(row.owner_id, names[row.owner_id], teams[row.team_id]) for row in rows}
+
+
+def _actor() -> audit.Actor:
+    """For the audit: whose token it is, and the address that the request comes from."""
+    its, address = g.bearer, request.remote_addr or "unknown"
+    if isinstance(its, Caller):
+        return audit.Actor("user", its.name, address, its.user_id, its.token, its.token_id)
+    return audit.Actor("node", its.name, address, its.node_id)
 
 
 def _is_guest() -> bool:

@@ -1,5 +1,6 @@
 """The tables, and the constraints that make retries safe. Times are UTC."""
 
+from .audit import AuditEntry
 from .builds import Build, BuildCheck
 from .files import Artifact, DroppedObject, Episode
 from .jobs import Attempt, Event, Job, LogPiece, Metric
@@ -10,6 +11,7 @@ from .people import Member, Team, Ticket, Token, User
 __all__ = [
     "Artifact",
     "Attempt",
+    "AuditEntry",
     "Build",
     "BuildCheck",
     "DroppedObject",

@@ -106,7 +106,7 @@ def _record(
         job, attempt = found
         for artifact in kept:
             artifacts.add(job, said.attempt, artifact)
-        artifacts.prune_checkpoints(said.run_id, checkpoints_kept)
+        artifacts.prune_checkpoints(job, checkpoints_kept)
         if not (problems and said.status == "succeeded" and resends.ask(attempt, [*problems])):
             _correct(attempt, said, kept, problems)
             settled = attempt.outcome

@@ -38,6 +38,8 @@ class _Open:
     facts_sent: int
     logs_recorded: int
     told: list[Told] = field(default_factory=list)
+    changes: list[tuple[Change, JobState, JobState]] = field(default_factory=list)
+    """For the audit: what happened, and the states before and after."""
     metrics: list[dict[str, Any]] = field(default_factory=list)
     logs: list[tuple[int, str, str]] = field(default_factory=list)
     logged: list[Logged] = field(default_factory=list)
@@ -120,9 +122,11 @@ def _log(it: _Open, fact: Fact) -> None:
 
 def _tell(it: _Open, fact: Fact) -> None:
     if fact.kind == "phase":
-        state = advance(it.state, _PHASES[fact.body["phase"]])
+        change = _PHASES[fact.body["phase"]]
+        state = advance(it.state, change)
         if state is None:
             return
+        it.changes.append((change, it.state, state))
         it.state = state
         frame: str | None = messages.status(it.run_id, it.last_seq + 1, it.attempt, state, None)
     else:
@@ -154,12 +158,22 @@ WITH moved_attempts AS (
   INSERT INTO log_pieces (run_id, attempt, n, source, text)
   SELECT * FROM unnest(CAST(:log_run_id AS uuid[]), CAST(:log_attempt AS bigint[]), CAST(:log_n AS bigint[]),
                        CAST(:log_source AS text[]), CAST(:log_text AS text[]))
+), noted AS (
+  INSERT INTO audit (action, object, team_id, actor_type, actor, actor_id, origin, details)
+  SELECT 'job.' || new.change, jobs.run_id::text, jobs.team_id, 'node', nodes.name, nodes.id, 'node ' || nodes.name,
+         jsonb_build_object('from', new.before, 'to', new.after, 'attempt', new.attempt)
+  FROM unnest(CAST(:changed_ids AS uuid[]), CAST(:changed_attempts AS bigint[]), CAST(:changes AS text[]),
+              CAST(:before AS text[]), CAST(:after AS text[])) AS new(run_id, attempt, change, before, after)
+  JOIN jobs ON jobs.run_id = new.run_id
+  JOIN attempts ON attempts.run_id = new.run_id AND attempts.number = new.attempt
+  JOIN nodes ON nodes.id = attempts.node_id
 )
 INSERT INTO events (run_id, seq, final, frame)
 SELECT run_id, seq, false, frame
 FROM unnest(CAST(:event_ids AS uuid[]), CAST(:event_seqs AS bigint[]), CAST(:frames AS text[]))
   AS new(run_id, seq, frame)
 """)
+_CHANGE = ("changed_ids", "changed_attempts", "changes", "before", "after")
 _METRIC = ("run_id", "attempt", "n", "behaviour", "step", "time_elapsed", "mean_reward", "std_reward", "statistics")
 
 
@@ -168,6 +182,7 @@ def _write(opened: list[_Open]) -> None:
         return
     changed = [it for it in opened if it.told]
     told = [one for it in changed for one in it.told]
+    changes = [(str(it.run_id), it.attempt, *(str(word) for word in change)) for it in changed for change in it.changes]
     metrics = [row for it in opened for row in it.metrics]
     db.session.connection().execute(_WRITE, {
         "run_ids": [str(it.run_id) for it in opened],
@@ -185,6 +200,7 @@ def _write(opened: list[_Open]) -> None:
         "event_ids": [str(one.run_id) for one in told],
         "event_seqs": [one.seq for one in told],
         "frames": [one.frame for one in told],
+        **{name: [row[place] for row in changes] for place, name in enumerate(_CHANGE)},
     } | {f"metric_{name}": [row[name] for row in metrics] for name in _METRIC})  # fmt: skip
     for it in opened:
         if it.is_awaited and it.recorded >= it.facts_sent:

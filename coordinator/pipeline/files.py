@@ -29,7 +29,7 @@ def record(checkpoints_kept: int, report: FileUploaded) -> None:
         log.info("A checkpoint of attempt %s of run %s came too late.", said.attempt, said.run_id)
         artifacts.drop([report.key])
     elif artifacts.add(found[0], said.attempt, said.artifact) and said.artifact.kind == "checkpoint":
-        artifacts.prune_checkpoints(said.run_id, checkpoints_kept)
+        artifacts.prune_checkpoints(found[0], checkpoints_kept)
         _tell(*found, report)
     db.session.commit()
 

@@ -9,7 +9,7 @@ from wire.facts import Outcome
 from wire.names import TASK_FINISH
 from wire.rejected import Rejected
 
-from .. import ledger, nodes, queries, retries
+from .. import audit, ledger, nodes, queries, retries
 from ..extensions import db
 from ..lifecycle import Change, JobState
 from ..models import Attempt, Job, RejectedCount, RejectedMessage
@@ -68,7 +68,7 @@ def ending(max_attempts: int, report: AttemptComplete) -> None:
         said = Outcome.from_wire(attempt.outcome)
         kind = retries.kind_of(said, is_cancelled=job.cancel_requested_at is not None)
         cause = _CAUSES.get(kind, said.error or f"It {said.status}.")
-        _end(attempt, kind, cause, is_fault=kind == retries.NODE)
+        _end(job, attempt, kind, cause, is_fault=kind == retries.NODE, is_said_by_node=True)
         if job.attempt == attempt.number:
             job.log_tail = said.log_tail or None
             if said.status in ("succeeded", "stopped") or kind == "time_limit":
@@ -84,7 +84,7 @@ def loss(max_attempts: int, report: AttemptLost) -> None:
     if found and found[1].ended_at is None and found[1].outcome is None and _is_lost(report):
         job, attempt = found
         is_fault = report.is_fault and nodes.is_at_work(attempt.node_id)
-        _end(attempt, retries.LOST, report.cause, is_fault)
+        _end(job, attempt, retries.LOST, report.cause, is_fault)
         if job.attempt == attempt.number:
             _conclude(job, attempt, None, max_attempts, report)
     db.session.commit()
@@ -106,8 +106,12 @@ def _is_lost(report: AttemptLost) -> bool:
     return not (report.only_if_silent and is_held)
 
 
-def _end(attempt: Attempt, kind: str, cause: str, is_fault: bool) -> None:
-    ledger.end_attempt(attempt, kind, cause.replace(NODE, nodes.name_of(attempt.node_id)), is_fault)
+def _end(
+    job: Job, attempt: Attempt, kind: str, cause: str, is_fault: bool, is_said_by_node: bool = False
+) -> None:  # fmt: skip
+    name = nodes.name_of(attempt.node_id)
+    with audit.acting_as(audit.node(attempt.node_id, name) if is_said_by_node else audit.acting()):
+        ledger.end_attempt(job, attempt, kind, cause.replace(NODE, name), is_fault)
     if is_fault:
         nodes.blame(attempt.node_id)
 
@@ -124,7 +128,7 @@ def _conclude(
     elif why := retries.why_not_again(queries.ended(job), attempt.cause or "", max_attempts):
         told = ledger.change(job, Change.FAILED, why)
     else:
-        told = ledger.next_attempt(job, Change.REQUEUED)
+        told = ledger.next_attempt(job, Change.REQUEUED, attempt.cause)
     if told:
         report.told.append(told)
     reruns.conclude(job)

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = '0005'
 down_revision = '0004'
@@ -26,6 +27,46 @@ def limits() -> None:
 
 def audit() -> None:
     """Who did what, when, from where, and why."""
+    op.create_table('audit',
+    sa.Column('id', sa.BigInteger(), sa.Identity(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('action', sa.Text(), nullable=False),
+    sa.Column('object', sa.Text(), nullable=False),
+    sa.Column('team_id', sa.Uuid(), nullable=True),
+    sa.Column('actor_type', sa.Text(), nullable=False),
+    sa.Column('actor', sa.Text(), nullable=False),
+    sa.Column('actor_id', sa.Uuid(), nullable=True),
+    sa.Column('token', sa.Text(), server_default='', nullable=False),
+    sa.Column('token_id', sa.Uuid(), nullable=True),
+    sa.Column('origin', sa.Text(), nullable=False),
+    sa.Column('reason', sa.Text(), nullable=True),
+    sa.Column('details', postgresql.JSONB(astext_type=sa.Text()), server_default='{}', nullable=False),
+    sa.PrimaryKeyConstraint('id')
+    )
+    op.create_index('audit_by_time', 'audit', ['at', 'id'])
+    op.create_index('audit_by_team', 'audit', ['team_id', 'at', 'id'])
+    op.create_index('audit_by_object', 'audit', ['object', 'at', 'id'])
+    op.execute(REFUSE_CHANGES)
+    op.execute("CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON audit "
+               "FOR EACH ROW EXECUTE FUNCTION refuse_changes_of_the_audit()")
+    op.execute("CREATE TRIGGER audit_is_never_emptied BEFORE TRUNCATE ON audit "
+               "FOR EACH STATEMENT EXECUTE FUNCTION refuse_changes_of_the_audit()")
+
+
+def no_audit() -> None:
+    op.drop_table('audit')
+    op.execute("DROP FUNCTION refuse_changes_of_the_audit()")
+
+
+REFUSE_CHANGES = """
+CREATE FUNCTION refuse_changes_of_the_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF TG_OP = 'DELETE' AND current_setting('train_jobs.audit_retention', true) = 'on' THEN
+    RETURN OLD;  -- the sweeper, which AUDIT_DAYS tells to
+  END IF;
+  RAISE EXCEPTION 'The audit is only added to: % is refused.', TG_OP;
+END $$
+"""
 
 
 def issuers() -> None:
@@ -63,3 +104,4 @@ def no_issuers() -> None:
 def downgrade() -> None:
     """Takes back each part, the last one first."""
     no_issuers()
+    no_audit()
