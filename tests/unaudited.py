@@ -21,7 +21,8 @@ UNNOTED = {
              "comparison"},
     "attempts": {"lease_until", "facts_recorded", "logs_recorded", "bundle", "outcome", "outcome_at", "resend",
                  "resends", "resend_at"},
-    "users": {"last_seen_at"}, "nodes": {"slots", "has", "last_seen_at"}, "tokens": {"last_used_at"}, "builds": {"upload_id", "parts"},
+    "users": {"last_seen_at"}, "nodes": {"slots", "has", "last_seen_at"}, "tokens": {"last_used_at"},
+    "builds": {"upload_id", "parts"},
 }  # fmt: skip
 """Columns that come and go without a change of state, permission or object."""
 WATCH = """
