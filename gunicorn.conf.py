@@ -5,6 +5,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import resource
 import threading
 import time
 from functools import partial
@@ -16,15 +17,19 @@ from psycopg2 import extensions
 from coordinator import safety
 from coordinator.config import Config
 from coordinator.parts import parts
+from wire import log_lines
+
+log_lines.install()
 
 _config = Config.from_environment()
 
 bind = _config.web_bind
 workers = _config.web_workers
-worker_class = "gevent"
+worker_class = "coordinator.web_worker.WebWorker"
 worker_connections = 10_000
 graceful_timeout = 20
-keepalive = 75
+keepalive = _config.request_seconds
+forwarder_headers = ""  # else whoever comes by a proxy of this machine could send another path than the proxy saw
 timeout = 60
 control_socket_disable = True
 preload_app = False  # a fork must not share connections
@@ -34,6 +39,8 @@ loglevel = _config.log_level.lower()
 def on_starting(server: Any) -> None:
     """Before any process serves: refused where it would be unsafe, and told what is open by the operator's wish."""
     safety.check(_config)
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a thousand sockets would be the usual end of it
     for sentence in safety.openings(_config):
         server.log.warning(sentence)
 

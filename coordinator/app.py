@@ -6,11 +6,27 @@ from uuid import UUID
 
 from flask import Flask
 
+from wire import log_lines
+
 from . import cli, connections, logs, pulses, queries, safety
-from .api import accounts, answers, auth, environments, episodes, files, health, jobs, nodes, reproduction, socket
+from .api import (
+    accounts,
+    addresses,
+    answers,
+    auth,
+    environments,
+    episodes,
+    files,
+    health,
+    jobs,
+    nodes,
+    reproduction,
+    socket,
+)
 from .api import logs as log_routes
 from .api import models as model_routes
 from .api.admission import BEARER
+from .api.request_bodies import RequestBodies
 from .api.whole_writes import WholeWritesMiddleware
 from .builds import Builds
 from .config import Config
@@ -31,6 +47,7 @@ def create_app(config: Config | None = None) -> Flask:
     """The Flask app. Connects to nothing: that happens at first use. Raises BadConfiguration."""
     config = config or Config.from_environment()
     safety.check(config)
+    log_lines.install()
     logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     app = Flask("coordinator", static_folder=None)
     app.config.update(
@@ -45,14 +62,16 @@ def create_app(config: Config | None = None) -> Flask:
         connections.check_idle(db.engine)
     _build(app, config)
     answers.register(app)
+    addresses.register(app)
     auth.register(app)
     for module in (accounts, jobs, environments, files, model_routes, log_routes, episodes, nodes, reproduction, health,
                    socket):  # fmt: skip
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)
+    bodies = RequestBodies(app.wsgi_app, config.request_seconds)
     app.wsgi_app = WholeWritesMiddleware(  # type: ignore[method-assign]
-        app.wsgi_app, config.socket_write_seconds, config.socket_linger_seconds
+        bodies, config.socket_write_seconds, config.socket_linger_seconds
     )
     return app
 

@@ -47,6 +47,9 @@ class Config:
     build_max_unpacked_mb: int = setting(51_200, "most that a build may unpack to, in MB")
     build_max_files: int = setting(200_000, "most files of a build")
     max_body_bytes: int = setting(65_536, "largest body of a request, in bytes")
+    request_seconds: int = setting(
+        75, "how long a client may take to send a request, its headers and then its body, or may be idle before"
+    )
     max_attempts: int = setting(
         3, "how often a job may fail by its node's fault, for want of memory or by standing still, until it is FAILED"
     )

@@ -30,6 +30,12 @@ class BodyTooLarge(BadRequest):
     status, code = 413, "body_too_large"
 
 
+class TooSlow(CoordinatorError):
+    """A request that did not come to its end in time."""
+
+    status, code = 408, "too_slow"
+
+
 class NotAuthenticated(CoordinatorError):
     """No token, or one that is not good (any more)."""
 

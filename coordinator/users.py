@@ -6,6 +6,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
+from wire.log_lines import HALF, HOSTILE
+
 from . import audit
 from .audit import Audited
 from .errors import BadRequest, Conflict, NotFound
@@ -13,7 +15,7 @@ from .extensions import db
 from .models import Member, Team, User
 from .permissions import Role
 
-NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,200}")
+NAME = re.compile(f"[^{HOSTILE}{HALF}/]{{1,200}}")
 
 
 def made(name: str) -> User:

@@ -8,7 +8,7 @@ import os
 from amqp import method_framing
 from celery import Celery
 
-from wire import names
+from wire import log_lines, names
 from wire.rejected import readable
 from wire.settings import SETTINGS, WORKER_CONTROL
 
@@ -21,6 +21,7 @@ from .queues import outcome_queue, train_queue
 
 def create_worker(config: Config | None = None) -> Celery:
     """The app with its task and signals. Raises BadConfiguration."""
+    log_lines.install()
     config = config or Config.from_environment()
     celery = Celery("train_jobs", broker=config.broker_url, backend="disabled://", amqp=Amqp)
     celery.conf.update(SETTINGS)

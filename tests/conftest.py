@@ -223,7 +223,7 @@ def vhost(stack: Stack) -> Iterator[str]:
 def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """The web (one process), results and recorder as real programs; little patience, so that tests need little."""
     settings = {"WEB_WORKERS": "1", "HELLO_SECONDS": "1", "SOCKET_WRITE_SECONDS": "2", "SOCKET_LINGER_SECONDS": "20",
-                "SOCKET_BACKLOG": "50", "LOG_LEVEL": "WARNING"}  # fmt: skip
+                "SOCKET_BACKLOG": "50", "REQUEST_SECONDS": "3", "LOG_LEVEL": "WARNING"}  # fmt: skip
     with Platform(stack, tmp_path_factory.mktemp("platform"), settings) as made:
         made.start("web", "results", "recorder")
         yield made

@@ -9,12 +9,13 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from wire.codec import encode
 from wire.jobs import Has
+from wire.log_lines import HOSTILE
 
 from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
 
 TOO_LARGE = "The body may have at most {} bytes."
-PRINTABLE, WITHOUT_NUL = r"^[^\x00-\x1f\x7f]+$", r"^[^\x00]*$"
+PRINTABLE, WITHOUT_NUL = f"^[^{HOSTILE}]+$", r"^[^\x00]*$"
 FILE, LABEL = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", r"^[A-Za-z0-9][A-Za-z0-9._:/=-]*$"
 PATTERNS = {
     PRINTABLE: "There must be no control characters in it",

@@ -14,6 +14,7 @@ from websockets.asyncio.server import Server
 
 from node.config import Config
 from node.shim import PR_SET_PDEATHSIG
+from wire import log_lines
 
 from .recording import recover
 from .server import Bridge
@@ -36,6 +37,7 @@ def main(arguments: list[str]) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if arguments and os.getppid() != int(arguments[0]):
         return  # it had gone before the line above
+    log_lines.install()
     logging.basicConfig(level=logging.INFO, format="[%(asctime)s: %(levelname)s/bridge] %(message)s")
     logging.getLogger("websockets").setLevel(logging.WARNING)
     # that somebody spoke something else than WebSocket is no news, least of all the traceback

@@ -1,0 +1,52 @@
+"""gunicorn's worker as hostile clients need it: what is no HTTP request is answered in JSON like everything else, and a
+client that takes nothing of its answer is let go."""
+
+import json
+import socket
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers.ggevent import GeventWorker
+
+NO_REQUEST = (400, "bad_http", "This is no HTTP request that is understood here: {}.")
+REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
+    errors.LimitRequestLine: (414, "address_too_long", "The address of the request is too long: {}."),
+    errors.LimitRequestHeaders: (431, "headers_too_large", "The request has too many headers, or too long ones: {}."),
+    errors.ExpectationFailed: (417, "expectation_failed", "Of 'Expect', only '100-continue' is understood here: {}."),
+}
+OUR_OWN = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
+"""What looks like a client's mistake, and is none."""
+
+
+class WebWorker(GeventWorker):
+    """Serves one process's connections."""
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        with suppress(OSError):  # a socket in the file system has no such option
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1_000 * self.cfg.keepalive))
+        super().handle(listener, client, addr)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:  # it took nothing for so long: no news, and its connection is closed
+            raise StopIteration from error
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answers, before the connection is closed."""
+        if not isinstance(exc, errors.ParseException) or isinstance(exc, OUR_OWN):
+            super().handle_error(req, client, addr, exc)
+            return
+        status, code, sentence = REFUSALS.get(type(exc), NO_REQUEST)
+        self.log.info("Refused from %s: %s", addr[0] if addr else "a local socket", exc)
+        with suppress(OSError):  # it has gone
+            util.write_nonblock(client, _answer(status, code, sentence.format(str(exc)[:200].rstrip("."))))
+
+
+def _answer(status: int, code: str, detail: str) -> bytes:
+    body = json.dumps({"code": code, "detail": detail}).encode()
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
