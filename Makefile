@@ -6,6 +6,8 @@ VENV := .venv/bin
 ARGS ?=
 # `make run ONCE=1` is `make run ARGS=--once`.
 ONCE_1 := --once
+# A test file to each core; in the order of pyproject.toml, which begins with the longest, so that both end together.
+IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test heavy faults soak rabbitmq4 broker lint bench services clean clean-data distclean not-running
@@ -22,7 +24,7 @@ run: setup ## Set up, start the platform, train the sample job, stay until Ctrl-
 	@exec $(VENV)/python -m scripts.run $(ONCE_$(ONCE)) $(ARGS)
 
 test: setup ## Run the whole test suite (ARGS=tests/unit for a part)
-	@exec $(VENV)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@exec $(VENV)/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 heavy: setup ## Run the tests that take gigabytes and minutes (HEAVY_BUILD_MB=100 for less)
 	@exec $(VENV)/python -m pytest tests/heavy $(ARGS)
@@ -35,13 +37,13 @@ soak: setup ## Jobs and faults at random for MINUTES=10; the same ones again wit
 
 rabbitmq4: setup ## Run the tests that need a broker on RabbitMQ 4 instead of the machine's (needs root, 400 MB)
 	@$(VENV)/python -m scripts.rabbitmq4
-	@exec env RABBITMQ_ROOT="$(CURDIR)/.data/rabbitmq4" $(VENV)/python -m pytest --numprocesses 2 --dist loadfile \
+	@exec env RABBITMQ_ROOT="$(CURDIR)/.data/rabbitmq4" $(VENV)/python -m pytest $(IN_PARALLEL) \
 		$(or $(ARGS),tests/contract tests/integration tests/acceptance tests/rabbitmq4)
 
 broker: setup ## Run the same tests on a broker of yours: TEST_BROKER_URL=amqp://... TEST_BROKER_API=http://.../api/
 	@test -n "$$TEST_BROKER_URL" -a -n "$$TEST_BROKER_API" || { echo "make broker TEST_BROKER_URL=amqp://user:password@host:port/vhost" \
 		"TEST_BROKER_API=http://user:password@host:port/api/"; exit 1; }
-	@exec $(VENV)/python -m pytest --numprocesses 2 --dist loadfile -m "not own_broker" \
+	@exec $(VENV)/python -m pytest $(IN_PARALLEL) -m "not own_broker" \
 		$(or $(ARGS),tests/contract tests/integration tests/acceptance)
 
 lint: setup ## Check style, types and the direction of imports

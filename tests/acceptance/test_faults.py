@@ -11,7 +11,7 @@ from tests.acceptance.viewers import Viewer
 from tests.faults import invariants, moments
 from tests.faults.cells import Cell
 from tests.faults.rig import LONG, STUB, Rig
-from tests.faults.victims import FREEZE, KILL, find
+from tests.faults.victims import KILL, find
 
 AROUND = (("S3", "web", "results", "recorder"), ("RabbitMQ",), ("PostgreSQL",))
 """A training: what is away at the same time, one group after another."""
@@ -28,14 +28,10 @@ def rig(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 CELLS = {
     Cell("pool child", KILL, moments.TRAINING, STUB): "Its worker process died on node {node}.",
-    Cell("pool child", FREEZE, moments.TRAINING, STUB): "Its node {node} was silent for 8 s.",
     Cell("node main", KILL, moments.TRAINING, STUB): "Its node {node} was restarted during the training.",
-    Cell("node main", KILL, moments.OUTCOME, STUB): None,
     Cell("results", KILL, moments.ENDING, STUB): None,
-    Cell("recorder", KILL, moments.OUTCOME, STUB): None,
     Cell("RabbitMQ", KILL, moments.OUTCOME, STUB): None,
     Cell("PostgreSQL", KILL, moments.ENDING, STUB): None,
-    Cell("web", KILL, moments.BEFORE, STUB): None,
 }
 """Each with the cause that the first attempt ends with, where that is not that it succeeded."""
 

@@ -15,11 +15,22 @@ from services.proc import pids_with_parent
 from services.stack import Stack
 from tests.integration.gated import gated_web
 from tests.integration.live import Faithful, connect, farewell, new_run, watch
-from tests.integration.test_web_faults import REPAIRED_SECONDS, TRY_AGAIN, begin
+from tests.integration.test_web_faults import (
+    REPAIRED_SECONDS,
+    TRY_AGAIN,
+    begin,
+    check_that_nothing_is_missed,
+    two_webs,
+)
 from tests.jobs import metric
 from tests.stub_node import MODEL, StubNode
 
+__all__ = ["two_webs"]  # a fixture
 FROZEN_SECONDS = 30
+
+
+def test_a_hundred_viewers_miss_nothing_while_web_processes_are_killed(two_webs: Platform, stub_node: StubNode) -> None:
+    check_that_nothing_is_missed(two_webs, stub_node, runs=5, viewers=20, kills=3)
 
 
 def test_a_web_that_stood_still_while_its_queue_ran_over_reads_what_it_missed(

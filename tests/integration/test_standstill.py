@@ -75,18 +75,3 @@ def check_that_it_is_noticed(order: TrainingOrder, folder: Path, frozen: Callabl
 def test_a_frozen_environment_is_noticed_within_three_intervals(order: TrainingOrder, tmp_path: Path) -> None:
     """Though its trainer asks for an answer all the time, which keeps a core busy."""
     check_that_it_is_noticed(order, tmp_path / "1", environments)
-
-
-def test_a_long_update_is_no_standstill(order: TrainingOrder, tmp_path: Path) -> None:
-    """Its update takes far longer than the idle time."""
-    slow = {"num_epoch": 50, "buffer_size": 2048, "batch_size": 64}
-    longest, heard = [0.0], [time.monotonic()]
-
-    def look(fact: Fact) -> None:
-        if fact["kind"] == "metrics":
-            longest[0], heard[0] = max(longest[0], time.monotonic() - heard[0]), time.monotonic()
-
-    few = replace(order, max_steps=3_000, hyperparameters=slow)
-    ending, _ = run(few, tmp_path / "1", on_fact=look, limits=LIMITS)
-    assert (ending.status, ending.error) == ("succeeded", None)
-    assert longest[0] > 1.5 * IDLE_S
