@@ -23,6 +23,7 @@ from .api import (
     reproduction,
     socket,
 )
+from .api import installation as installation_routes
 from .api import logs as log_routes
 from .api import models as model_routes
 from .api.admission import BEARER
@@ -33,6 +34,7 @@ from .config import Config
 from .environments import Catalogue
 from .extensions import db, migrate, sock
 from .front_door import FrontDoor
+from .issuers.door import Issuers
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
@@ -64,8 +66,8 @@ def create_app(config: Config | None = None) -> Flask:
     answers.register(app)
     addresses.register(app)
     auth.register(app)
-    for module in (accounts, jobs, environments, files, model_routes, log_routes, episodes, nodes, reproduction, health,
-                   socket):  # fmt: skip
+    for module in (accounts, installation_routes, jobs, environments, files, model_routes, log_routes, episodes, nodes,
+                   reproduction, health, socket):  # fmt: skip
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)
@@ -117,4 +119,5 @@ def _build(app: Flask, config: Config) -> None:
         hub=hub,
         live=Live(config.broker_url, hub, beat, newest, newest_logs),
         publisher=Publisher(config.broker_url),
+        issuers=Issuers(config),
     ).install(app)

@@ -5,9 +5,10 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
-from . import credentials, teams, tokens
+from . import credentials, installation, teams, tokens
 from . import users as people
 from .errors import CoordinatorError
+from .models import User
 from .permissions import Role, Scope
 
 
@@ -34,16 +35,33 @@ of_tokens = Commands("tokens", help="Tokens of users, and a list of all.")
 def create_user(name: str, operator: bool | None) -> None:
     """Make the user NAME with a team of the same name; or change whether that user is an operator."""
     user = people.made(name)
-    if operator is not None:
-        people.make_operator(user, operator)
-    click.echo(f"{user.name} {user.id}{' operator' if user.is_operator else ''}")
+    _show(installation.change(user, is_operator=operator))
+
+
+@users.command("disable")
+@click.argument("name")
+def disable_user(name: str) -> None:
+    """Nothing that NAME sends is good any more: his tokens, and those of his issuer. His jobs and teams stay."""
+    _show(installation.change(people.named(name), is_disabled=True))
+
+
+@users.command("enable")
+@click.argument("name")
+def enable_user(name: str) -> None:
+    """Take back that NAME is disabled."""
+    _show(installation.change(people.named(name), is_disabled=False))
 
 
 @users.command("list")
 def list_users() -> None:
     """Show all users."""
-    for user in people.everybody():
-        click.echo(f"{user.name} {user.id}{' operator' if user.is_operator else ''}")
+    for listed in people.everybody():
+        _show(listed.row)
+
+
+def _show(user: User) -> None:
+    words = {" operator": user.is_operator, " disabled": user.disabled_at, f" of {user.issuer}": user.issuer}
+    click.echo(f"{user.name} {user.id}{''.join(word for word, holds in words.items() if holds)}")
 
 
 @of_teams.command("create")

@@ -42,6 +42,19 @@ class Config:
         "empty: those of the API's own host",
         form=r"\*|https?://[^/,\s]+/?(\s*,\s*https?://[^/,\s]+/?)*",
     )
+    auth_jwks_url: str = setting(
+        "",
+        "where an outside issuer's public keys lie (JWKS), as https://login.example.com/keys; its users may come then",
+        form=r"https?://[^\s/?#@]+(/\S*)?",
+    )
+    auth_jwks_seconds: float = setting(30.0, "how often the keys are fetched at most for a key that is not known")
+    auth_jwt_secret: str = setting("", "instead of its keys: the secret, of 32 bytes or more, shared with the issuer")
+    auth_issuer: str = setting("", "what the tokens' `iss` must be")
+    auth_audience: str = setting("", "what the tokens' `aud` must have: one of these, divided by commas")
+    auth_algorithms: str = setting("RS256,ES256", "how the issuer may sign by its keys, divided by commas")
+    auth_name_claim: str = setting("name", "the claim that says what a user from outside is called")
+    auth_scope: str = setting("write", "what users from outside may: read, write or admin", form="read|write|admin")
+    nextauth_secret: str = setting("", "the secret of a NextAuth whose session tokens are taken")
     environments_dir: str = setting("environments", "folder of the environment builds that jobs may name")
     build_max_mb: int = setting(10_240, "largest environment build that may be uploaded, in MB")
     build_max_unpacked_mb: int = setting(51_200, "most that a build may unpack to, in MB")

@@ -7,6 +7,7 @@ from flask import Flask
 
 from .config import Config
 from .environments import Catalogue
+from .issuers.door import Issuers
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
@@ -25,6 +26,7 @@ class Parts:
     hub: Hub
     live: Live
     publisher: Publisher
+    issuers: Issuers
 
     def install(self, app: Flask) -> None:
         app.extensions[_KEY] = self

@@ -41,6 +41,7 @@ class Action(StrEnum):
     SEE_TEAM = "see who is in the team"
     MANAGE_OWN_TOKENS = "make and revoke tokens"
     MANAGE_TEAM = "manage the team's members and tokens"
+    MANAGE_INSTALLATION = "manage the installation's users and teams"
 
 
 VIEWER, MEMBER, OWNER, OPERATOR = Role
@@ -56,6 +57,7 @@ TABLE: dict[Action, tuple[Scope, set[Role]]] = {
     Action.SEE_TEAM:          (READ,  {VIEWER, MEMBER, OWNER, OPERATOR}),
     Action.MANAGE_OWN_TOKENS: (ADMIN, {VIEWER, MEMBER, OWNER, OPERATOR}),
     Action.MANAGE_TEAM:       (ADMIN, {                OWNER, OPERATOR}),
+    Action.MANAGE_INSTALLATION: (ADMIN, {                     OPERATOR}),
 }
 # fmt: on
 """Action: the least scope of the token, and the roles that may. CHANGE_OWN is of what one has made oneself."""

@@ -10,9 +10,17 @@ from urllib.parse import unquote, urlsplit
 
 from .config import Config
 from .errors import BadConfiguration
+from .issuers import sessions
+from .issuers.signed import BY_KEY
 
 WELL_KNOWN = {"change-me", "changeme", "password", "secret", "admin", "guest", "postgres", "minioadmin", "train_jobs"}
 """Passwords that everybody tries first."""
+LEAST_SECRET_BYTES = 32
+SHORT = (f"it is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one token could find it out by trying. "
+         "`openssl rand -base64 48` makes a good one")  # fmt: skip
+FOR_OTHERS = (
+    "it is not set, while an outside issuer's tokens are taken: those that it signs for others would be good here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,19 @@ RULES = (
     Rule("FLOWER_BASIC_AUTH", lambda its: is_public(its.flower_address) and _is_well_known(its.flower_basic_auth),
          "its password is one that everybody knows, while FLOWER_ADDRESS is open to other machines. Choose one of your "
          "own"),
+    Rule("AUTH_JWT_SECRET", lambda its: _is_short(its.auth_jwt_secret), SHORT),
+    Rule("NEXTAUTH_SECRET", lambda its: _is_short(its.nextauth_secret), SHORT),
+    Rule("AUTH_JWT_SECRET", lambda its: bool(its.auth_jwt_secret and its.auth_jwks_url),
+         "it is set beside AUTH_JWKS_URL. An issuer signs by its keys or by a secret: set one of them"),
+    Rule("AUTH_JWKS_URL", lambda its: bool(its.auth_jwks_url) and not _is_private(its.auth_jwks_url),
+         "it is not https, so others could put their keys in place of the issuer's. http is for this machine only"),
+    Rule("AUTH_ISSUER", lambda its: _takes_signed(its) and not its.auth_issuer, FOR_OTHERS),
+    Rule("AUTH_AUDIENCE", lambda its: _takes_signed(its) and not its.auth_audience.strip(", "), FOR_OTHERS),
+    Rule("AUTH_ALGORITHMS", lambda its: bool(its.auth_jwks_url) and not _are_public(its.auth_algorithms),
+         f"it names others than {', '.join(BY_KEY)}. By 'none' everybody could sign, and by a secret's algorithm "
+         "whoever knows the public key"),
+    Rule("AUTH_ISSUER", lambda its: bool(its.nextauth_secret) and its.auth_issuer == sessions.ISSUER,
+         f"{sessions.ISSUER!r} is what the users of NEXTAUTH_SECRET are known by"),
 )  # fmt: skip
 
 
@@ -57,6 +78,12 @@ def openings(config: Config) -> list[str]:
         )
     if config.allowed_origins == "*":
         told.append("ALLOWED_ORIGINS is '*': web pages of any origin may open WebSockets, with a token of their own.")
+    if _takes_signed(config):
+        told.append(f"AUTH_ISSUER is set: users of {config.auth_issuer!r} may come, of whom nobody here has heard "
+                    f"before; their scope is '{config.auth_scope}'.")  # fmt: skip
+    if config.nextauth_secret:
+        told.append("NEXTAUTH_SECRET is set: users who sign in there may come, of whom nobody here has heard before; "
+                    f"their scope is '{config.auth_scope}'.")  # fmt: skip
     return told
 
 
@@ -71,6 +98,28 @@ def is_public(address: str) -> bool:
         return not ip_address(host).is_loopback
     except ValueError:
         return True
+
+
+def _is_short(secret: str) -> bool:
+    return 0 < len(secret.encode()) < LEAST_SECRET_BYTES
+
+
+def _takes_signed(its: Config) -> bool:
+    return bool(its.auth_jwks_url or its.auth_jwt_secret)
+
+
+def _is_private(url: str) -> bool:
+    """Whether nobody on the way can change what comes from there."""
+    try:
+        parts = urlsplit(url)
+        is_named = bool(parts.hostname) and parts.port != 0  # reading a port may fail
+    except ValueError:
+        return False
+    return is_named and (parts.scheme == "https" or (parts.scheme == "http" and not is_public(parts.netloc)))
+
+
+def _are_public(algorithms: str) -> bool:
+    return {word.strip() for word in algorithms.split(",")} <= {*BY_KEY}
 
 
 def _password(url: str) -> str:

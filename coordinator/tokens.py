@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from .permissions import Caller, Role, Scope
 NO_TOKEN = "This needs a token. Send it as 'Authorization: Bearer <token>'."  # noqa: S105
 WRONG_TOKEN = "This token is not known here, or it has been revoked. Ask the operator for a new one."  # noqa: S105
 EXPIRED = "This token has expired. Make a new one, or ask the operator for one."
+DISABLED = "This user has been disabled by the operator."
 NO_MEMBER = "This token is for a team that its user is no longer in."
 
 
@@ -29,7 +31,7 @@ KNOWN_SECONDS = 2.0
 MOST_KNOWN = 10_000
 USE_NOTED = timedelta(minutes=1)
 """A use is written down when the last one that was is so long ago."""
-_known: dict[bytes, tuple[float, "Bearer"]] = {}
+_known: dict[Hashable, tuple[float, "Bearer"]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +96,19 @@ def of_header(authorization: str | None) -> str:
 
 def bearer_of(digest: bytes) -> Bearer:
     """Who the token with this digest speaks for, as it was known at most two seconds ago. Raises NotAuthenticated."""
+    return remembered(digest, lambda: _look_up(digest))
+
+
+def remembered(shown: Hashable, look_up: Callable[[], tuple[Bearer, float]]) -> Bearer:
+    """Who it is that shows this. `look_up` says it, and for how many seconds that may be believed."""
     now = time.monotonic()
-    known = _known.get(digest)
+    known = _known.get(shown)
     if known and now < known[0]:
         return known[1]
-    found, seconds = _look_up(digest)
+    found, seconds = look_up()
     if len(_known) >= MOST_KNOWN:
         _known.clear()
-    _known[digest] = (now + seconds, found)
+    _known[shown] = (now + seconds, found)
     return found
 
 
@@ -120,8 +127,8 @@ _OF_DIGEST = (
         Token.id, Token.name.label("token"), Token.scope, Token.is_local, Token.revoked_at, Token.expires_at,
         func.extract("epoch", Token.expires_at - func.now()).label("seconds_left"),
         func.coalesce(Token.last_used_at < func.now() - USE_NOTED, True).label("use_is_news"),
-        Token.user_id, User.name.label("user"), User.is_operator, Token.node_id, Node.name.label("node"),
-        Token.team_id, Team.name.label("team"), Team.personal_of, Member.role,
+        Token.user_id, User.name.label("user"), User.is_operator, User.disabled_at,
+        Token.node_id, Node.name.label("node"), Token.team_id, Team.name.label("team"), Team.personal_of, Member.role,
     )
     .outerjoin(User, User.id == Token.user_id)
     .outerjoin(Node, Node.id == Token.node_id)
@@ -146,6 +153,8 @@ def _look_up(digest: bytes) -> tuple[Bearer, float]:
 
 
 def _caller(row: Row[*tuple[Any, ...]]) -> Caller:
+    if row.disabled_at is not None:
+        raise NotAuthenticated(DISABLED)
     if row.role is None:
         raise NotAuthenticated(NO_MEMBER)
     return Caller(

@@ -1,9 +1,11 @@
 """Users: each comes with a team of his own, where he is alone and the owner."""
 
 import re
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from wire.log_lines import HALF, HOSTILE
@@ -12,31 +14,34 @@ from . import audit
 from .audit import Audited
 from .errors import BadRequest, Conflict, NotFound
 from .extensions import db
-from .models import Member, Team, User
+from .models import Member, Team, Token, User
 from .permissions import Role
+
+
+class Listed(NamedTuple):
+    """A user, and when he was here last."""
+
+    row: User
+    last_seen_at: datetime | None
+
 
 NAME = re.compile(f"[^{HOSTILE}{HALF}/]{{1,200}}")
 
 
 def made(name: str) -> User:
-    """The user of that name, made with his own team where there is none yet. Raises BadRequest and Conflict."""
-    if user := db.session.scalars(select(User).where(User.name == name)).first():
-        return user
-    check_name(name)
-    if db.session.execute(insert(User).values(name=name).on_conflict_do_nothing().returning(User.id)).first():
-        audit.note(Audited.USER_MADE, name)
-    user = db.session.scalars(select(User).where(User.name == name)).one()
-    _give_team(user)
-    db.session.commit()
+    """The user of that name, made with his own team where there is none yet. Raises BadRequest and Conflict.
+
+    Nobody whom an issuer signs in is found: his name is his own choice, perhaps that of somebody who is awaited here.
+    """
+    user = db.session.scalars(select(User).where(User.name == name)).first() or _make(name)
+    if user.issuer is not None:
+        raise Conflict(f"The user {name!r} is signed in by {user.issuer!r}. Choose another name.")
     return user
 
 
-def make_operator(user: User, is_operator: bool) -> None:
-    """Says whether the user runs the installation."""
-    if user.is_operator != is_operator:
-        user.is_operator = is_operator
-        audit.note(Audited.USER_CHANGED, user.name, is_operator=is_operator)
-    db.session.commit()
+def exists(name: str) -> bool:
+    """Whether there is a user of that name, ours or an issuer's."""
+    return db.session.scalar(select(User.id).where(User.name == name)) is not None
 
 
 def named(name: str) -> User:
@@ -46,9 +51,11 @@ def named(name: str) -> User:
     raise NotFound(f"There is no user {name!r}.")
 
 
-def everybody() -> list[User]:
+def everybody() -> list[Listed]:
     """By name."""
-    return list(db.session.scalars(select(User).order_by(User.name)))
+    used = select(func.max(Token.last_used_at)).where(Token.user_id == User.id).scalar_subquery()
+    seen = func.greatest(User.last_seen_at, used)
+    return [Listed(*row) for row in db.session.execute(select(User, seen).order_by(User.name))]
 
 
 def personal_team(user_id: UUID) -> Team:
@@ -60,6 +67,17 @@ def check_name(name: str) -> None:
     """Of a user or a team. Raises BadRequest."""
     if not NAME.fullmatch(name):
         raise BadRequest("A name has 1 to 200 characters, and neither '/' nor control characters among them.")
+
+
+def _make(name: str) -> User:
+    """Another request may be making him at the same time."""
+    check_name(name)
+    if db.session.execute(insert(User).values(name=name).on_conflict_do_nothing().returning(User.id)).first():
+        audit.note(Audited.USER_MADE, name)
+    user = db.session.scalars(select(User).where(User.name == name)).one()
+    _give_team(user)
+    db.session.commit()
+    return user
 
 
 def _give_team(user: User) -> None:

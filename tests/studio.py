@@ -114,6 +114,10 @@ Asks = tuple[str, Any]
 ASKS: dict[tuple[str, str], Callable[[Studio], Asks]] = {
     ("POST", "/api/v1/tokens"): lambda its: ("/api/v1/tokens", {"name": "one more"}),
     ("DELETE", "/api/v1/tokens/<uuid:token_id>"): lambda its: (f"/api/v1/tokens/{its.token_id()}", None),
+    ("POST", "/api/v1/users"): lambda its: ("/api/v1/users", {"name": f"newcomer {uuid4()}"}),
+    ("PUT", "/api/v1/users/<user>"): lambda its: (
+        f"/api/v1/users/{its.newcomer().rpartition('/')[2]}", {"is_disabled": True}),
+    ("POST", "/api/v1/teams"): lambda its: ("/api/v1/teams", {"name": f"team {uuid4()}", "owner": MAKER}),
     ("GET", MEMBERS): lambda its: (f"/api/v1/teams/{TEAM}/members", None),
     ("PUT", f"{MEMBERS}/<user>"): lambda its: (its.newcomer(), {"role": "member"}),
     ("DELETE", f"{MEMBERS}/<user>"): lambda its: (its.newcomer(), None),

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from ..models import Token
+from ..models import Token, User
 from ..permissions import Caller
 from ..teams import Membership
 
@@ -21,6 +21,13 @@ def token(row: Token, bearer: str, team: str | None) -> dict[str, Any]:
     return {"id": str(row.id), "name": row.name, "user": bearer, "team": team, "scope": row.scope,
             "created_at": _moment(row.created_at), "expires_at": _moment(row.expires_at),
             "last_used_at": _moment(row.last_used_at)}  # fmt: skip
+
+
+def user(row: User, last_seen_at: datetime | None) -> dict[str, Any]:
+    """A user, for operators."""
+    return {"id": str(row.id), "name": row.name, "is_operator": row.is_operator, "issuer": row.issuer,
+            "subject": row.subject, "created_at": _moment(row.created_at), "last_seen_at": _moment(last_seen_at),
+            "disabled_at": _moment(row.disabled_at)}  # fmt: skip
 
 
 def team(its: Membership) -> dict[str, Any]:

@@ -24,9 +24,9 @@ GUESTS_WATCH = "Without a token a run can be watched, and nothing else. Send a t
 class Admission:
     """One socket's right to watch one run: it lasts as long as its token, and as the token's user sees the run."""
 
-    def __init__(self, digest: bytes | None, watched: queries.Watched) -> None:
+    def __init__(self, shown: auth.Shown | None, watched: queries.Watched) -> None:
         self.watched = watched
-        self._digest = digest
+        self._shown = shown
         """Of the token; None of an old game that has none."""
         self._next = time.monotonic() + tokens.KNOWN_SECONDS
 
@@ -35,11 +35,11 @@ class Admission:
 
         While PostgreSQL is away nothing can be revoked, and the socket stays.
         """
-        if self._digest is None or time.monotonic() < self._next:
+        if self._shown is None or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + tokens.KNOWN_SECONDS
         try:
-            who = _user(self._digest)
+            who = _user(self._shown)
         except DATABASE_AWAY as error:
             log.debug("A socket's token can't be looked up at the moment: %s", error)
             return
@@ -53,8 +53,8 @@ def admit(hello: Hello, config: Config) -> Admission:
         if hello.logs or hello.episode:
             raise NotAuthenticated(GUESTS_WATCH)
         return Admission(None, queries.watched(hello.run_id, None))
-    digest = _digest(hello)
-    return Admission(digest, queries.watched(hello.run_id, _user(digest)))
+    shown = _shown(hello)
+    return Admission(shown, queries.watched(hello.run_id, _user(shown)))
 
 
 def check_origin(allowed: str) -> None:
@@ -72,22 +72,22 @@ def check_origin(allowed: str) -> None:
         )
 
 
-def _user(digest: bytes) -> Caller:
-    bearer = auth.bearer(digest)
+def _user(shown: auth.Shown) -> Caller:
+    bearer = auth.bearer(shown)
     if not isinstance(bearer, Caller):
         raise NotAuthenticated(auth.NO_NODE)
     return bearer
 
 
-def _digest(hello: Hello) -> bytes:
+def _shown(hello: Hello) -> auth.Shown:
     """Of the token: the hello's own, the one behind its ticket, the subprotocol's, or the header's."""
     if hello.token is not None:
-        return tokens.digest_of(hello.token)
+        return auth.shown(hello.token)
     if hello.ticket is not None:
         return tickets.redeem(hello.ticket, hello.run_id)
     if (token := _of_subprotocol()) is not None:
-        return tokens.digest_of(token)
-    return tokens.digest_of(tokens.of_header(request.headers.get("Authorization")))
+        return auth.shown(token)
+    return auth.shown(tokens.of_header(request.headers.get("Authorization")))
 
 
 def _has_token(hello: Hello) -> bool:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 from flask import Flask, current_app, g, request
 
-from .. import audit, permissions, queries, tokens
+from .. import audit, outsiders, permissions, queries, tokens
 from ..errors import NotAllowed, NotAuthenticated
+from ..issuers.identity import Identity
 from ..parts import parts
 from ..permissions import Action, Caller
 
+Shown = bytes | Identity
 View = TypeVar("View", bound=Callable[..., Any])
 NEED = "_need"
 NO_NODE = "This is a training node's token; a user's token is needed here."
@@ -79,7 +81,7 @@ def guard() -> None:
         raise NotAllowed("Nobody has said who may use this address, so nobody may.")
     if need.of in (Door.ANYBODY, Door.ITS_OWN) or (need.guests and _is_guest()):
         return
-    g.bearer = bearer(tokens.digest_of(tokens.of_header(request.headers.get("Authorization"))))
+    g.bearer = bearer(shown(tokens.of_header(request.headers.get("Authorization"))))
     audit.act_as(_actor())
     if need.of is Door.NODES:
         node_id()
@@ -95,9 +97,21 @@ def need_of(view: Callable[..., Any]) -> Need | None:
     return found if isinstance(found, Need) else None
 
 
-def bearer(digest: bytes) -> tokens.Bearer:
-    """Who the token with this digest speaks for, in this request. Raises NotAuthenticated."""
-    found = tokens.bearer_of(digest)
+def shown(token: str) -> Shown:
+    """What is looked up for a token: its digest, or of an outside issuer's whom that speaks for.
+
+    Raises NotAuthenticated for one that the issuer has not signed for this installation, and Unavailable while that
+    can't be told.
+    """
+    issuers = parts(current_app).issuers
+    return issuers.identity(token) if issuers.takes(token) else tokens.digest_of(token)
+
+
+def bearer(its: Shown) -> tokens.Bearer:
+    """Who it is that has shown this, in this request. Raises NotAuthenticated."""
+    if isinstance(its, Identity):
+        return outsiders.caller_of(its, parts(current_app).issuers.scope, request.remote_addr or "unknown")
+    found = tokens.bearer_of(its)
     if isinstance(found, Caller) and found.is_local and not _is_of_this_machine():
         raise NotAuthenticated(IS_LOCAL)
     return found

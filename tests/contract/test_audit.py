@@ -32,7 +32,7 @@ from tests.unaudited import unaudited, watch
 CALLERS = ("maker", "owner", "operator", "node")
 """Between them they may do everything."""
 COMMANDS: dict[str, list[str]] = {
-    "users create": ["ann {new}", "--operator"],
+    "users create": ["ann {new}", "--operator"], "users disable": ["stranger"], "users enable": ["stranger"],
     "teams create": ["lab {new}", "stranger"], "teams add": [TEAM, "stranger"],
     "teams remove": [TEAM, "stranger"], "tokens create": ["stranger"], "tokens revoke": ["{token}"],
     "nodes enroll": ["third {new}"], "nodes drain": ["other-node"], "nodes release": ["node"],

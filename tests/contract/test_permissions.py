@@ -33,6 +33,7 @@ CHANGE = "         401    401     401     401     404      403    403  in    in 
 MANAGE = "         401    401     401     401     404      403    403  403   in    401  401   in"
 REVOKE = "         401    401     401     401     404      404    404  in    in    401  401   in"
 OF_ITSELF = "      401    401     401     401     401      401    401  401   401   in   in    401"
+OPERATE = "        401    401     401     401     403      403    403  403   403   401  401   in"
 ITS_NODE = "       401    401     401     401     401      401    401  401   401   in   409   401"
 ITS_NEED = "       401    401     401     401     401      401    401  401   401   in   404   401"
 NOT_YOURS = OF_ITSELF  # that is another node's answer: tests/contract/test_node_reach.py
@@ -46,6 +47,8 @@ EXPECTED = {
     ("DELETE", "/api/v1/tokens/<uuid:token_id>"): REVOKE,
     ("GET", "/api/v1/teams"): ONES_OWN, ("GET", MEMBERS): READ,
     ("PUT", f"{MEMBERS}/<user>"): MANAGE, ("DELETE", f"{MEMBERS}/<user>"): MANAGE,
+    ("GET", "/api/v1/users"): OPERATE, ("POST", "/api/v1/users"): OPERATE, ("PUT", "/api/v1/users/<user>"): OPERATE,
+    ("POST", "/api/v1/teams"): OPERATE,
     ("GET", URL): ONES_OWN, ("POST", URL): SUBMIT,
     ("GET", RUN): READ, ("DELETE", RUN): CHANGE,
     ("POST", f"{RUN}/cancel"): CHANGE, ("POST", f"{RUN}/rerun"): CHANGE, ("POST", f"{RUN}/ticket"): READ,

@@ -19,6 +19,9 @@ SAFE = Config(
     web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE, flower_basic_auth="me:5f0c", s3_secret_access_key="9ab1",
     database_url="postgresql://u:71aa@localhost/jobs", broker_url="amqp://u:33ef@localhost/jobs",
 )  # fmt: skip
+ISSUER: dict[str, Any] = {"auth_issuer": "https://login.example.com", "auth_audience": "train-jobs"}
+BY_KEYS = replace(SAFE, auth_jwks_url="https://login.example.com/keys", **ISSUER)
+BY_SECRET = replace(SAFE, auth_jwt_secret="k" * 32, nextauth_secret="n" * 32, **ISSUER)
 
 
 def refused(config: Config) -> set[str]:
@@ -51,8 +54,38 @@ def test_what_everybody_knows_is_refused_by_name(change: dict[str, Any], variabl
 
 
 def test_every_broken_rule_is_named() -> None:
-    everything = replace(HOME, web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE)
+    everything = replace(HOME, web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE, auth_jwt_secret="secret",
+                         nextauth_secret="secret", auth_jwks_url="http://a.b", auth_algorithms="none")  # fmt: skip
     assert refused(everything) == {rule.variable for rule in safety.RULES}
+
+
+@pytest.mark.parametrize("config", [
+    BY_KEYS, BY_SECRET, replace(BY_KEYS, auth_jwks_url="http://127.0.0.1:9000/keys", nextauth_secret="n" * 32),
+    replace(SAFE, nextauth_secret="n" * 32), replace(BY_KEYS, auth_algorithms="PS512, EdDSA"),
+])  # fmt: skip
+def test_an_outside_issuer_may_be_trusted(config: Config) -> None:
+    safety.check(config)
+
+
+@pytest.mark.parametrize(("config", "change", "variable"), [
+    (BY_SECRET, {"auth_jwt_secret": "k" * 31}, "AUTH_JWT_SECRET"),
+    (BY_SECRET, {"nextauth_secret": "n" * 31}, "NEXTAUTH_SECRET"),
+    (BY_KEYS, {"auth_jwt_secret": "k" * 32}, "AUTH_JWT_SECRET"),
+    (BY_KEYS, {"auth_jwks_url": "http://login.example.com/keys"}, "AUTH_JWKS_URL"),
+    (BY_KEYS, {"auth_jwks_url": "http://10.0.0.1/keys"}, "AUTH_JWKS_URL"),
+    (BY_KEYS, {"auth_jwks_url": "http://127.0.0.1.example.com/keys"}, "AUTH_JWKS_URL"),
+    (BY_KEYS, {"auth_jwks_url": "file:///etc/keys"}, "AUTH_JWKS_URL"),
+    (BY_KEYS, {"auth_jwks_url": "https:///keys"}, "AUTH_JWKS_URL"),
+    (BY_KEYS, {"auth_jwks_url": "https://login.example.com:99999/keys"}, "AUTH_JWKS_URL"),
+    (BY_KEYS, {"auth_issuer": ""}, "AUTH_ISSUER"), (BY_KEYS, {"auth_audience": ""}, "AUTH_AUDIENCE"),
+    (BY_KEYS, {"auth_audience": " , "}, "AUTH_AUDIENCE"),
+    (BY_SECRET, {"auth_issuer": ""}, "AUTH_ISSUER"), (BY_SECRET, {"auth_audience": ""}, "AUTH_AUDIENCE"),
+    (BY_SECRET, {"auth_issuer": "NextAuth"}, "AUTH_ISSUER"),
+    (BY_KEYS, {"auth_algorithms": "RS256,HS256"}, "AUTH_ALGORITHMS"),
+    (BY_KEYS, {"auth_algorithms": "none"}, "AUTH_ALGORITHMS"), (BY_KEYS, {"auth_algorithms": ""}, "AUTH_ALGORITHMS"),
+])  # fmt: skip
+def test_an_issuer_by_whom_anybody_could_come_is_refused(config: Config, change: dict[str, Any], variable: str) -> None:
+    assert refused(replace(config, **change)) == {variable}
 
 
 def test_flower_at_home_needs_no_login() -> None:
@@ -83,3 +116,5 @@ def test_what_the_operator_opens_is_told_at_start() -> None:
     assert safety.openings(SAFE) == []
     told = safety.openings(replace(SAFE, serve_games_without_token=True, allowed_origins="*"))
     assert [sentence.split(" ")[0] for sentence in told] == ["SERVE_GAMES_WITHOUT_TOKEN", "ALLOWED_ORIGINS"]
+    told = safety.openings(BY_SECRET)
+    assert [sentence.split(" ")[0] for sentence in told] == ["AUTH_ISSUER", "NEXTAUTH_SECRET"]
