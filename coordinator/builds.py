@@ -48,6 +48,11 @@ def part_count(size: int) -> int:
     return max(1, -(-size // part_size(size)))
 
 
+def size_of_part(size: int, number: int) -> int:
+    """Of the part with this number, in bytes: the last one has the rest."""
+    return min(part_size(size), size - (number - 1) * part_size(size))
+
+
 def begin(storage: Storage, who: Caller, wanted: Upload) -> Build:
     """A build that is to be uploaded now. Raises NotAllowed, and Conflict for a version that is there or another team's
     name."""

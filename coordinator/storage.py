@@ -121,9 +121,10 @@ class Storage:
         with _answering():
             return str(self.s3.create_multipart_upload(Bucket=self.bucket, Key=key)["UploadId"])
 
-    def part_link(self, key: str, upload_id: str, number: int) -> str:
-        """A link by which its holder can PUT that part of the upload for an hour. The answer's ETag is its receipt."""
-        params = {"Bucket": self.bucket, "Key": key, "UploadId": upload_id, "PartNumber": number}
+    def part_link(self, key: str, upload_id: str, number: int, size: int) -> str:
+        """A link by which its holder can PUT that part of the upload, of so many bytes, for an hour. The answer's ETag
+        is its receipt."""
+        params = {"Bucket": self.bucket, "Key": key, "UploadId": upload_id, "PartNumber": number, "ContentLength": size}
         return str(self.signer.generate_presigned_url("upload_part", Params=params, ExpiresIn=PART_LINK_SECONDS))
 
     def complete_upload(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> None:

@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import Field
 
 from .. import builds, manifests, queries
-from ..builds import MEGABYTE, part_count, part_size
+from ..builds import MEGABYTE, part_count, part_size, size_of_part
 from ..errors import BadRequest, NotFound
 from ..models import Build
 from ..parts import parts
@@ -132,6 +132,8 @@ def _by_name(rows: list[Build]) -> dict[str, list[Build]]:
 def _links(build: Build, numbers: list[int] | None) -> ResponseReturnValue:
     """`numbers` None: of all parts."""
     storage, upload_id, count = parts(current_app).storage, build.upload_id or "", part_count(build.size)
-    wanted = range(1, count + 1) if numbers is None else [number for number in numbers if number <= count]
-    made = [{"number": number, "url": storage.part_link(build.key, upload_id, number)} for number in wanted]
+    wanted = range(1, count + 1) if numbers is None else sorted({number for number in numbers if number <= count})
+    made = [
+        {"number": n, "url": storage.part_link(build.key, upload_id, n, size_of_part(build.size, n))} for n in wanted
+    ]
     return jsonify(views.build(build) | {"part_size": part_size(build.size), "parts": made})
