@@ -25,7 +25,7 @@ rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
-    for command in (users, of_teams, of_tokens, nodes, recorder, storage, rejected, rabbitmq):
+    for command in (users, of_teams, of_tokens, nodes, recorder, show_flower, storage, rejected, rabbitmq):
         app.cli.add_command(command)
 
 
@@ -122,3 +122,13 @@ def recorder() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(consumer, "should_stop", True))
     run_beside(consumer, Relay(app, celery).run, *sweeper.loops(), broker_check.BrokerWatch(celery).run)
+
+
+@click.command("flower")
+@with_appcontext
+def show_flower() -> None:
+    """Show nodes and trainings on web pages, behind a login."""
+    from . import flower  # its web server is this program's alone
+
+    config = parts(current_app).config
+    _told(lambda: flower.serve(config))

@@ -86,7 +86,11 @@ class Config:
     sweep_seconds: float = setting(3.0, "how often the recorder looks for what is stuck")
     flower_address: str = setting("127.0.0.1", "address on which Flower listens")
     flower_port: int = setting(5555, "port of Flower")
-    flower_basic_auth: str = setting("", "Flower's login, as user:password")
+    flower_basic_auth: str = setting("", "Flower's login, as user:password; several are divided by commas")
+    flower_broker_api: str = setting(
+        "", "RabbitMQ's management API, from which Flower reads queues, as http://user:password@host:port/api/"
+    )
+    flower_read_only: bool = setting(True, "0 lets whoever has Flower's login revoke tasks and shut down nodes")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))
 
     @classmethod

@@ -124,6 +124,7 @@ def environment(data_dir: Path, service_env: Mapping[str, str]) -> dict[str, str
     defaults = {
         "WEB_BIND": bind,
         "FLOWER_PORT": "5555",
+        "FLOWER_BASIC_AUTH": f"flower:{Kept(data_dir / 'tokens.json').get('flower_password')}",
         "COORDINATOR_URL": f"http://{bind}",
         "NODE_NAME": NODE,
         "NODE_DATA_DIR": str(data_dir / "node"),

@@ -118,7 +118,7 @@ def tell_addresses(stack: Stack, platform: Platform, data_dir: Path, console: Co
     rows = {
         "API": f"{platform.url}/api/v1",
         "WebSocket": f"{platform.url.replace('http', 'ws', 1)}/ws/v1/client-stream",
-        "Flower": platform.flower_url,
+        "Flower": f"{platform.flower_url}  (login {platform.env['FLOWER_BASIC_AUTH'].replace(':', ', password ', 1)})",
         "RabbitMQ": f"{stack.rabbitmq.management_url}  (login in {stack.kept.path})" if stack.rabbitmq else "yours",
         "Data": str(data_dir),
         "Token": platform.token,

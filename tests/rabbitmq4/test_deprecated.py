@@ -32,11 +32,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def test_a_training_and_flower_use_no_deprecated_feature(platform: Platform, stack: Stack) -> None:
     assert stack.rabbitmq
-    platform.env["FLOWER_UNAUTHENTICATED_API"] = "1"
     platform.start("flower")
     viewer = Viewer(platform.socket_url, {"run_id": submit(platform.url, platform.token)["run_id"]}, platform.token)
     viewer.wait_for(8)
-    flower = f"http://127.0.0.1:{platform.env['FLOWER_PORT']}"
+    flower = f"http://{platform.env['FLOWER_BASIC_AUTH']}@127.0.0.1:{platform.env['FLOWER_PORT']}"
     wait_until(lambda: len(workers(flower)) == 2, 30, "Flower to know the workers")
 
     assert stack.rabbitmq.ctl("list_deprecated_features", "--used").strip() == ""
