@@ -33,6 +33,7 @@ forwarder_headers = ""  # else whoever comes by a proxy of this machine could se
 timeout = 60
 control_socket_disable = True
 preload_app = False  # a fork must not share connections
+forwarded_allow_ips = ""  # whom to believe, coordinator/api/proxies.py decides
 loglevel = _config.log_level.lower()
 
 

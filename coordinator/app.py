@@ -17,6 +17,7 @@ from .api import (
     environments,
     episodes,
     files,
+    headers,
     health,
     jobs,
     nodes,
@@ -27,6 +28,7 @@ from .api import installation as installation_routes
 from .api import logs as log_routes
 from .api import models as model_routes
 from .api.admission import BEARER
+from .api.proxies import Proxies, ProxiesMiddleware
 from .api.request_bodies import RequestBodies
 from .api.whole_writes import WholeWritesMiddleware
 from .builds import Builds
@@ -63,6 +65,7 @@ def create_app(config: Config | None = None) -> Flask:
     with app.app_context():
         connections.check_idle(db.engine)
     _build(app, config)
+    headers.register(app, config)
     answers.register(app)
     addresses.register(app)
     auth.register(app)
@@ -72,9 +75,8 @@ def create_app(config: Config | None = None) -> Flask:
     sock.init_app(app)
     cli.register(app)
     bodies = RequestBodies(app.wsgi_app, config.request_seconds)
-    app.wsgi_app = WholeWritesMiddleware(  # type: ignore[method-assign]
-        bodies, config.socket_write_seconds, config.socket_linger_seconds
-    )
+    whole = WholeWritesMiddleware(bodies, config.socket_write_seconds, config.socket_linger_seconds)
+    app.wsgi_app = ProxiesMiddleware(whole, Proxies(config.trusted_proxies))  # type: ignore[method-assign]
     return app
 
 

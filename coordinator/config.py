@@ -33,13 +33,23 @@ class Config:
     s3_region: str = setting("us-east-1", "the bucket's region; any value will do for most S3 servers")
     web_bind: str = setting("127.0.0.1:8080", "address and port of the REST API and the WebSocket")
     web_workers: int = setting(2, "web processes; each serves many games")
+    public_url: str = setting(
+        "",
+        "the web's address as games and browsers know it, as in https://train.example.com",
+        form=r"https?://[^/?#@\s]+/?",
+    )
+    trusted_proxies: str = setting(
+        "",
+        "addresses or networks, divided by commas, of the reverse proxies whose X-Forwarded-For, -Proto and -Host are "
+        "believed; unix: whoever comes by WEB_BIND's socket file",
+    )
     serve_games_without_token: bool = setting(
         False, "1 lets old games, which send no token, watch a run and fetch its model by run_id alone"
     )
     allowed_origins: str = setting(
         "",
-        "origins of web pages that may open WebSockets, divided by commas, as in https://play.example.com; *: all; "
-        "empty: those of the API's own host",
+        "origins of web pages that may use the API and open WebSockets, divided by commas, as in "
+        "https://play.example.com; *: all; empty: those of the API's own host",
         form=r"\*|https?://[^/,\s]+/?(\s*,\s*https?://[^/,\s]+/?)*",
     )
     auth_jwks_url: str = setting(

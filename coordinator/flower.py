@@ -1,6 +1,6 @@
-"""Flower behind a login, on whatever it serves: its own leaves `/metrics` and `/healthcheck` open, and asks page by page.
+"""Flower behind a login, whatever it serves: by itself it leaves `/metrics` and `/healthcheck` open to everybody.
 
-Whoever logs in may look. What would change something is refused before Flower's code sees it, unless the operator allows it.
+Whoever logs in may look. What would change something is refused before Flower sees it, unless the operator allows it.
 """
 
 import hmac
@@ -28,14 +28,16 @@ LOOKS = {"GET", "HEAD"}
 ALSO_LOOKS = {("POST", "/tasks/datatable")}
 """By which the page of tasks fetches its rows."""
 HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-NO_LOGIN = "Flower shows what everybody trains, so it does not start without a login. Set FLOWER_BASIC_AUTH to user:password."
+NO_LOGIN = (
+    "Flower shows what everybody trains, so it does not start without a login. Set FLOWER_BASIC_AUTH to user:password."
+)
 NO_LOGIN_SENT = "Log in as FLOWER_BASIC_AUTH says.\n"
 READ_ONLY = "Flower only shows here. Set FLOWER_READ_ONLY=0 to let it change things.\n"
 
@@ -111,10 +113,8 @@ class GuardedFlower(Flower):
 def serve(config: Config) -> None:
     """Until SIGTERM. Raises BadConfiguration without a login."""
     logins = logins_of(config)
-    flower = GuardedFlower(
-        logins, config.flower_read_only, capp=broker.make_celery(config.broker_url, "flower"), options=_options(config, logins),
-        **settings,
-    )  # fmt: skip
+    celery = broker.make_celery(config.broker_url, "flower")
+    flower = GuardedFlower(logins, config.flower_read_only, capp=celery, options=_options(config, logins), **settings)
     setup_logging()
     if not config.flower_read_only:
         log.warning("FLOWER_READ_ONLY is off: whoever has Flower's login can revoke trainings and shut down nodes.")

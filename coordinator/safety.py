@@ -13,7 +13,10 @@ from .errors import BadConfiguration
 from .issuers import sessions
 from .issuers.signed import BY_KEY
 
-WELL_KNOWN = {"change-me", "changeme", "password", "secret", "admin", "guest", "postgres", "minioadmin", "train_jobs"}
+WELL_KNOWN = {
+    "change-me", "changeme", "password", "passw0rd", "secret", "admin", "administrator", "root", "test", "guest",
+    "postgres", "rabbitmq", "flower", "minio", "minioadmin", "minio123", "rustfsadmin", "train_jobs", "123456",
+}  # fmt: skip
 """Passwords that everybody tries first."""
 LEAST_SECRET_BYTES = 32
 SHORT = (f"it is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one token could find it out by trying. "
@@ -21,6 +24,7 @@ SHORT = (f"it is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one token 
 FOR_OTHERS = (
     "it is not set, while an outside issuer's tokens are taken: those that it signs for others would be good here"
 )
+FAMOUS = "its password is one that everybody knows, while {} is open to other machines. Choose one of your own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +37,25 @@ class Rule:
 
 
 RULES = (
-    Rule("DATABASE_URL", lambda its: is_public(its.web_bind) and _is_well_known(_password(its.database_url)),
-         "its password is one that everybody knows, while WEB_BIND is open to other machines. Choose one of your own"),
-    Rule("BROKER_URL", lambda its: is_public(its.web_bind) and _is_well_known(_password(its.broker_url)),
-         "its password is one that everybody knows, while WEB_BIND is open to other machines. Choose one of your own"),
-    Rule("S3_SECRET_ACCESS_KEY", lambda its: is_public(its.web_bind) and _is_well_known(its.s3_secret_access_key),
-         "it is one that everybody knows, while WEB_BIND is open to other machines. Choose one of your own"),
+    Rule("DATABASE_URL", lambda its: is_open(its) and _is_well_known(_password(its.database_url)),
+         FAMOUS.format("the web")),
+    Rule("BROKER_URL", lambda its: is_open(its) and _is_well_known(_password(its.broker_url)),
+         FAMOUS.format("the web")),
+    Rule("FLOWER_BROKER_API", lambda its: is_open(its) and _is_well_known(_password(its.flower_broker_api)),
+         FAMOUS.format("the web")),
+    Rule("S3_SECRET_ACCESS_KEY", lambda its: is_open(its) and _is_well_known(its.s3_secret_access_key),
+         "it is one that everybody knows, while the web is open to other machines. Choose one of your own"),
     Rule("FLOWER_BASIC_AUTH", lambda its: is_public(its.flower_address) and not its.flower_basic_auth,
-         "there is none, while FLOWER_ADDRESS is open to other machines. Set it to user:password, or FLOWER_ADDRESS to "
-         "127.0.0.1"),
+         "there is none, while FLOWER_ADDRESS is open to other machines. Set it to user:password"),
     Rule("FLOWER_BASIC_AUTH", lambda its: is_public(its.flower_address) and _is_well_known(its.flower_basic_auth),
-         "its password is one that everybody knows, while FLOWER_ADDRESS is open to other machines. Choose one of your "
-         "own"),
+         FAMOUS.format("FLOWER_ADDRESS")),
+    Rule("PUBLIC_URL", lambda its: its.public_url.startswith("http:") and is_public(urlsplit(its.public_url).netloc),
+         "tokens would travel in plain http, readable on the way. Put a TLS proxy before the web, and say https://..."),
+    Rule("TRUSTED_PROXIES", lambda its: _is_everybody(its.trusted_proxies),
+         "it believes everybody, so anybody could say that he comes from any address. Name your proxies' addresses"),
+    Rule("ALLOWED_ORIGINS", lambda its: is_open(its) and its.allowed_origins == "*",
+         "it is '*', so that every web page may use the API by its visitors' browsers, while the web is open to other "
+         "machines. Name the origins of your games"),
     Rule("AUTH_JWT_SECRET", lambda its: _is_short(its.auth_jwt_secret), SHORT),
     Rule("NEXTAUTH_SECRET", lambda its: _is_short(its.nextauth_secret), SHORT),
     Rule("AUTH_JWT_SECRET", lambda its: bool(its.auth_jwt_secret and its.auth_jwks_url),
@@ -77,7 +88,12 @@ def openings(config: Config) -> list[str]:
             "without a token. Everything else needs one."
         )
     if config.allowed_origins == "*":
-        told.append("ALLOWED_ORIGINS is '*': web pages of any origin may open WebSockets, with a token of their own.")
+        told.append("ALLOWED_ORIGINS is '*': web pages of any origin may use the API, with a token of their own.")
+    if is_public(config.web_bind) and not config.public_url:
+        told.append(
+            "WEB_BIND is open to other machines, and speaks plain http: put a TLS proxy before it, and name the two in "
+            "PUBLIC_URL and TRUSTED_PROXIES."
+        )
     if _takes_signed(config):
         told.append(f"AUTH_ISSUER is set: users of {config.auth_issuer!r} may come, of whom nobody here has heard "
                     f"before; their scope is '{config.auth_scope}'.")  # fmt: skip
@@ -85,6 +101,14 @@ def openings(config: Config) -> list[str]:
         told.append("NEXTAUTH_SECRET is set: users who sign in there may come, of whom nobody here has heard before; "
                     f"their scope is '{config.auth_scope}'.")  # fmt: skip
     return told
+
+
+def is_open(config: Config) -> bool:
+    """Whether other machines reach the web: at its own address, or by a proxy before it."""
+    by_proxy = bool(config.trusted_proxies) or (
+        bool(config.public_url) and is_public(urlsplit(config.public_url).netloc)
+    )
+    return by_proxy or is_public(config.web_bind)
 
 
 def is_public(address: str) -> bool:
@@ -98,6 +122,10 @@ def is_public(address: str) -> bool:
         return not ip_address(host).is_loopback
     except ValueError:
         return True
+
+
+def _is_everybody(proxies: str) -> bool:
+    return any(word.strip() == "*" or word.strip().endswith("/0") for word in proxies.split(","))
 
 
 def _is_short(secret: str) -> bool:

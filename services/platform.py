@@ -43,7 +43,8 @@ class Platform:
         self.env = {
             **os.environ, **stack.env, "PATH": path, "PYTHONPATH": str(ROOT), "WEB_BIND": f"127.0.0.1:{web}",
             "FLOWER_PORT": str(flower), "COORDINATOR_URL": self.url, "NODE_DATA_DIR": str(folder / "node"),
-            "NODE_NAME": "node", "FLOWER_BASIC_AUTH": f"flower:{secrets.token_hex(16)}", "TRAINER_PYTHON": trainer_python(), "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}",
+            "FLOWER_BASIC_AUTH": f"flower:{secrets.token_hex(16)}", "NODE_NAME": "node",
+            "TRAINER_PYTHON": trainer_python(), "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}",
             **(settings or {}),
         }  # fmt: skip
         self._commands = procfile()

@@ -14,6 +14,7 @@ from ..errors import NotAllowed, NotAuthenticated
 from ..issuers.identity import Identity
 from ..parts import parts
 from ..permissions import Action, Caller
+from .proxies import CAME_BY_PROXY
 
 Shown = bytes | Identity
 View = TypeVar("View", bound=Callable[..., Any])
@@ -21,8 +22,6 @@ NEED = "_need"
 NO_NODE = "This is a training node's token; a user's token is needed here."
 NO_USER = "This is a user's token; a training node's token is needed here."
 IS_LOCAL = "This token is for development: it is good on the coordinator's own machine only."
-FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via")
-"""Headers of a request that came by a proxy: it is not of this machine, even if the proxy is."""
 OF_A_THING = (Action.CHANGE_OWN, Action.CHANGE_OTHERS)
 """Whether the caller may depends on whose the thing is: the command that looks it up decides by the same table."""
 
@@ -164,7 +163,6 @@ def _is_guest() -> bool:
 
 
 def _is_of_this_machine() -> bool:
+    """Never what came by a proxy, even if the proxy is of this machine."""
     address = request.remote_addr
-    if not address or any(name in request.headers for name in FORWARDED):
-        return False
-    return ip_address(address).is_loopback
+    return address is not None and not request.environ[CAME_BY_PROXY] and ip_address(address).is_loopback

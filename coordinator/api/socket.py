@@ -75,7 +75,7 @@ def client_stream(ws: Server) -> None:
 @blueprint.before_request
 def check_origin() -> None:
     """A web page of somewhere else opens no socket here, unless the operator allows it. Raises NotAllowed."""
-    admission.check_origin(parts(current_app).config.allowed_origins)
+    admission.check_origin(parts(current_app).config)
 
 
 @blueprint.errorhandler(RemoteProtocolError)

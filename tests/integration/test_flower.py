@@ -56,7 +56,9 @@ def test_nothing_is_shown_without_a_login(flower: Pages, path: str) -> None:
         assert {answer.text for answer in answers} <= {"Log in as FLOWER_BASIC_AUTH says.\n", ""}
 
 
-@pytest.mark.parametrize("authorization", ["Basic", "Basic !", "Basic w6k=", "Bearer {}", "basic  ", "{}", "Basic \xe9"])
+@pytest.mark.parametrize(
+    "authorization", ["Basic", "Basic !", "Basic w6k=", "Bearer {}", "basic  ", "{}", "Basic \xe9"]
+)
 def test_a_login_that_is_none_is_refused(flower: Pages, authorization: str) -> None:
     said = authorization.format(flower.login[1]).encode("latin-1")
     assert flower.ask("GET", "/", headers={"Authorization": said}).status_code == 401
@@ -85,7 +87,9 @@ def test_nothing_can_be_changed(flower: Pages, platform: Platform) -> None:
 
 
 def test_no_password_is_shown(flower: Pages, platform: Platform) -> None:
-    secrets = [urlsplit(platform.env[name]).password or "" for name in ("BROKER_URL", "DATABASE_URL", "FLOWER_BROKER_API")]
+    secrets = [
+        urlsplit(platform.env[name]).password or "" for name in ("BROKER_URL", "DATABASE_URL", "FLOWER_BROKER_API")
+    ]
     secrets += [platform.env["S3_SECRET_ACCESS_KEY"], flower.login[1], platform.node_token, platform.token]
     (worker,) = flower.ask("GET", "/api/workers?refresh=1", flower.login).json()
     for path in (*PAGES, f"/worker/{quote(worker)}"):

@@ -1,6 +1,8 @@
 """Nothing starts in a way that is unsafe where others reach it; what is refused is named with what would be right."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +15,19 @@ from coordinator.errors import BadConfiguration
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 HOME = Config(
     database_url="postgresql://u:change-me@localhost/jobs", broker_url="amqp://guest:guest@localhost/jobs",
-    s3_secret_access_key="change-me",
+    s3_secret_access_key="change-me", flower_broker_api="http://guest:guest@localhost/api/", allowed_origins="*",
 )  # fmt: skip
 SAFE = Config(
     web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE, flower_basic_auth="me:5f0c", s3_secret_access_key="9ab1",
     database_url="postgresql://u:71aa@localhost/jobs", broker_url="amqp://u:33ef@localhost/jobs",
+    flower_broker_api="http://u:33ef@localhost/api/", public_url="https://a.example", trusted_proxies="127.0.0.1",
+    allowed_origins="https://play.example.com",
 )  # fmt: skip
 ISSUER: dict[str, Any] = {"auth_issuer": "https://login.example.com", "auth_audience": "train-jobs"}
 BY_KEYS = replace(SAFE, auth_jwks_url="https://login.example.com/keys", **ISSUER)
 BY_SECRET = replace(SAFE, auth_jwt_secret="k" * 32, nextauth_secret="n" * 32, **ISSUER)
+OPENED = replace(SAFE, serve_games_without_token=True, allowed_origins="*", public_url="")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def refused(config: Config) -> set[str]:
@@ -48,6 +54,13 @@ def test_with_secrets_of_ones_own_it_may_be_open() -> None:
     ({"flower_basic_auth": ""}, "FLOWER_BASIC_AUTH"),
     ({"flower_basic_auth": "flower:change-me"}, "FLOWER_BASIC_AUTH"),
     ({"flower_basic_auth": "me:5f0c,you:secret"}, "FLOWER_BASIC_AUTH"),
+    ({"flower_broker_api": "http://guest:guest@localhost:15672/api/"}, "FLOWER_BROKER_API"),
+    ({"public_url": "http://train.example.com"}, "PUBLIC_URL"),
+    ({"public_url": "http://10.0.0.5:8080"}, "PUBLIC_URL"),
+    ({"trusted_proxies": "*"}, "TRUSTED_PROXIES"),
+    ({"trusted_proxies": "10.0.0.1, 0.0.0.0/0"}, "TRUSTED_PROXIES"),
+    ({"trusted_proxies": "::/0"}, "TRUSTED_PROXIES"),
+    ({"allowed_origins": "*"}, "ALLOWED_ORIGINS"),
 ])  # fmt: skip
 def test_what_everybody_knows_is_refused_by_name(change: dict[str, Any], variable: str) -> None:
     assert refused(replace(SAFE, **change)) == {variable}
@@ -55,7 +68,8 @@ def test_what_everybody_knows_is_refused_by_name(change: dict[str, Any], variabl
 
 def test_every_broken_rule_is_named() -> None:
     everything = replace(HOME, web_bind=f"{EVERYWHERE}:8080", flower_address=EVERYWHERE, auth_jwt_secret="secret",
-                         nextauth_secret="secret", auth_jwks_url="http://a.b", auth_algorithms="none")  # fmt: skip
+                         nextauth_secret="secret", auth_jwks_url="http://a.b", auth_algorithms="none",
+                         trusted_proxies="*", public_url="http://a.example")  # fmt: skip
     assert refused(everything) == {rule.variable for rule in safety.RULES}
 
 
@@ -88,8 +102,25 @@ def test_an_issuer_by_whom_anybody_could_come_is_refused(config: Config, change:
     assert refused(replace(config, **change)) == {variable}
 
 
-def test_flower_at_home_needs_no_login() -> None:
-    safety.check(replace(SAFE, flower_address="127.0.0.1", flower_basic_auth=""))
+@pytest.mark.parametrize("change", [
+    {"trusted_proxies": "127.0.0.1"}, {"public_url": "https://train.example.com"}, {"trusted_proxies": "unix"},
+    {"web_bind": "unix:/run/web.sock", "trusted_proxies": "unix"},
+])  # fmt: skip
+def test_what_a_proxy_opens_is_open(change: dict[str, Any]) -> None:
+    assert "DATABASE_URL" in refused(replace(HOME, **change))
+
+
+def test_a_proxy_of_ones_own_machine_opens_nothing() -> None:
+    safety.check(replace(HOME, public_url="http://localhost:8081"))
+
+
+def test_every_rule_stands_in_the_guide_for_operators() -> None:
+    table = (ROOT / "docs" / "deploy.md").read_text().split("\n## What does not start\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \|", table, re.MULTILINE)
+    assert rows == [rule.variable for rule in safety.RULES]
+    assert {sentence.partition(" ")[0] for sentence in [*safety.openings(OPENED), *safety.openings(BY_SECRET)]} <= set(
+        re.findall(r"^- `([A-Z_]+)", table, re.M)
+    )
 
 
 def test_no_secret_is_said_in_a_refusal() -> None:
@@ -114,7 +145,7 @@ def test_an_address_is_public_unless_it_is_certainly_not(address: str, is_public
 
 def test_what_the_operator_opens_is_told_at_start() -> None:
     assert safety.openings(SAFE) == []
-    told = safety.openings(replace(SAFE, serve_games_without_token=True, allowed_origins="*"))
-    assert [sentence.split(" ")[0] for sentence in told] == ["SERVE_GAMES_WITHOUT_TOKEN", "ALLOWED_ORIGINS"]
+    told = safety.openings(OPENED)
+    assert [sentence.split(" ")[0] for sentence in told] == ["SERVE_GAMES_WITHOUT_TOKEN", "ALLOWED_ORIGINS", "WEB_BIND"]
     told = safety.openings(BY_SECRET)
     assert [sentence.split(" ")[0] for sentence in told] == ["AUTH_ISSUER", "NEXTAUTH_SECRET"]
