@@ -49,4 +49,5 @@ class WebWorker(GeventWorker):
 def _answer(status: int, code: str, detail: str) -> bytes:
     body = json.dumps({"code": code, "detail": detail}).encode()
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    head += "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"  # as api/headers.py has it
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
