@@ -14,6 +14,7 @@ from .api import (
     addresses,
     answers,
     auth,
+    documents,
     environments,
     episodes,
     files,
@@ -70,7 +71,7 @@ def create_app(config: Config | None = None) -> Flask:
     addresses.register(app)
     auth.register(app)
     for module in (accounts, installation_routes, jobs, environments, files, model_routes, log_routes, episodes, nodes,
-                   reproduction, health, socket):  # fmt: skip
+                   reproduction, health, documents, socket):  # fmt: skip
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)

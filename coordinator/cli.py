@@ -10,6 +10,7 @@ from flask.cli import AppGroup, with_appcontext
 
 from . import audit, broker, broker_check, broker_words, rejections, tokens
 from . import nodes as training_nodes
+from .api import asyncapi, documents, openapi
 from .cli_accounts import of_teams, of_tokens, users
 from .errors import CoordinatorError
 from .parts import parts
@@ -25,7 +26,8 @@ rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
-    for command in (users, of_teams, of_tokens, nodes, recorder, show_flower, storage, rejected, rabbitmq):
+    for command in (users, of_teams, of_tokens, nodes, recorder, show_flower, storage, rejected, rabbitmq,
+                    rest_document, messages_document):  # fmt: skip
         app.cli.add_command(command)
 
 
@@ -91,6 +93,20 @@ def check_broker(wait: int) -> None:
     if found:
         raise SystemExit(1)
     click.echo("✓ Rights, queues and the size of messages are as they should be.")
+
+
+@click.command("openapi")
+@with_appcontext
+def rest_document() -> None:
+    """Print the document of the REST API, OpenAPI 3.1."""
+    click.echo(documents.text_of(current_app, "openapi", openapi.document))
+
+
+@click.command("asyncapi")
+@with_appcontext
+def messages_document() -> None:
+    """Print the document of what comes over WebSockets and RabbitMQ, AsyncAPI 3."""
+    click.echo(documents.text_of(current_app, "asyncapi", asyncapi.document))
 
 
 @click.command("rejected")

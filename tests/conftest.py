@@ -31,7 +31,9 @@ from tests.brokers import broker_of_tests, virtual_host
 from tests.jobs import bearer
 from tests.played_node import PlayedNode
 from tests.stub_node import StubNode
+from tests.watched import WatchedClient, requests_are_watched, traffic_is_as_the_documents_say
 
+__all__ = ["requests_are_watched", "traffic_is_as_the_documents_say"]
 _quick = hypothesis.settings(
     max_examples=25, stateful_step_count=40, deadline=None, print_blob=True,
     suppress_health_check=list(hypothesis.HealthCheck),
@@ -133,6 +135,7 @@ def running(config: Config) -> Iterator[Flask]:
     """The web's app. What it tells the other processes is overheard, not sent."""
     tokens.forget()  # what was known of them in another test's database
     app = create_app(config)
+    app.test_client_class = WatchedClient
     storage = _storages.setdefault(config.s3_endpoint_url, parts(app).storage)
     replace(parts(app), publisher=Overheard(), storage=storage).install(app)
     yield app

@@ -148,4 +148,5 @@ def asked(its: Studio, method: str, rule: str) -> Asks:
     if (method, rule) in ASKS:
         return ASKS[method, rule](its)
     path = rule.replace("<uuid:run_id>", its.trained).replace("<name>", "metrics_data.json")
+    path = path.replace("<asset>", "page.js")
     return path.replace("<int:episode>", "1"), None

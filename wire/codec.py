@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -9,7 +10,7 @@ class NotAMessage(ValueError):
     """The bytes are not a JSON object of finite numbers."""
 
 
-def encode(message: dict[str, Any]) -> str:
+def encode(message: Mapping[str, Any]) -> str:
     """Compact JSON. Raises ValueError for NaN and infinities: games' parsers stop at them."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
 

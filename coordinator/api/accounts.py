@@ -13,6 +13,10 @@ from ..permissions import Action, Role
 from . import account_views as views
 from . import auth
 from .auth import needs
+from .described import tells
+from .forms.jobs import Ticket
+from .forms.people import Me, MemberForm, NewToken, TeamForm, TokenForm
+from .parameters import OfTeam
 from .schemas import Body, Name, body
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
@@ -37,6 +41,7 @@ class MemberBody(Body):
 
 @blueprint.get("/me")
 @needs(Action.SEE_ITSELF)
+@tells(Me)
 def me() -> ResponseReturnValue:
     """For whom this token speaks, where, and for how long."""
     return jsonify(views.caller(auth.user()))
@@ -44,6 +49,7 @@ def me() -> ResponseReturnValue:
 
 @blueprint.get("/tokens")
 @needs(Action.MANAGE_OWN_TOKENS)
+@tells(list[TokenForm], query=OfTeam, refuses={404: "There is no such team."})
 def list_tokens() -> ResponseReturnValue:
     """The caller's own tokens, as far as the one he sends reaches; or those of everybody for a `team` that he owns."""
     who, team = auth.user(), request.args.get("team")
@@ -56,6 +62,7 @@ def list_tokens() -> ResponseReturnValue:
 
 @blueprint.post("/tokens")
 @needs(Action.MANAGE_OWN_TOKENS)
+@tells(NewToken, body=TokenBody, refuses={404: "There is no such team."})
 def create_token() -> ResponseReturnValue:
     """A new token of the caller's. Its text is in this answer and nowhere else."""
     who, wanted = auth.user(), body(TokenBody)
@@ -68,6 +75,7 @@ def create_token() -> ResponseReturnValue:
 
 @blueprint.delete("/tokens/<uuid:token_id>")
 @needs(Action.MANAGE_OWN_TOKENS)
+@tells(bool)
 def revoke_token(token_id: UUID) -> ResponseReturnValue:
     """The token is good for nothing any more, and its sockets end."""
     credentials.revoke_as(auth.user(), token_id)
@@ -76,6 +84,7 @@ def revoke_token(token_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/teams")
 @needs(Action.SEE_TEAM)
+@tells(list[TeamForm])
 def list_teams() -> ResponseReturnValue:
     """The teams that the token reaches, with what the caller is in each."""
     who = auth.user()
@@ -85,6 +94,7 @@ def list_teams() -> ResponseReturnValue:
 
 @blueprint.get("/teams/<team>/members")
 @needs(Action.SEE_TEAM)
+@tells(list[MemberForm])
 def list_members(team: str) -> ResponseReturnValue:
     """Who is in a team."""
     there = teams.acting_in(auth.user(), team, Action.SEE_TEAM)
@@ -93,6 +103,7 @@ def list_members(team: str) -> ResponseReturnValue:
 
 @blueprint.put(MEMBER)
 @needs(Action.SEE_TEAM)
+@tells(list[MemberForm], body=MemberBody, refuses={409: "The team would have no owner, or it is somebody's own."})
 def put_member(team: str, user: str) -> ResponseReturnValue:
     """The user is in the team with that role from now on."""
     there = teams.acting_in(auth.user(), team, Action.MANAGE_TEAM)
@@ -102,6 +113,7 @@ def put_member(team: str, user: str) -> ResponseReturnValue:
 
 @blueprint.delete(MEMBER)
 @needs(Action.SEE_TEAM)
+@tells(bool, refuses={409: "The team would have no owner, or it is somebody's own."})
 def remove_member(team: str, user: str) -> ResponseReturnValue:
     """The user is not in the team any more; his tokens for it are revoked."""
     there = teams.acting_in(auth.user(), team, Action.MANAGE_TEAM)
@@ -111,6 +123,7 @@ def remove_member(team: str, user: str) -> ResponseReturnValue:
 
 @blueprint.post("/train-jobs/<uuid:run_id>/ticket")
 @needs(Action.READ)
+@tells(Ticket, refuses={409: "The caller's token is of an outside issuer, for which no ticket can stand."})
 def ticket(run_id: UUID) -> ResponseReturnValue:
     """Opens one WebSocket of this run, once, for a client that cannot send its token there."""
     who = auth.user()

@@ -7,6 +7,10 @@ from flask import Response, current_app, request
 
 from ..models import Artifact
 from ..parts import parts
+from .described import Bytes
+from .parameters import Attachment
+
+FILE = Bytes("application/octet-stream", "The bytes of the file.", Attachment)
 
 
 def stored(artifact: Artifact, name: str) -> Response:

@@ -14,6 +14,8 @@ from ..parts import parts
 from ..permissions import Action
 from . import auth, views
 from .auth import needs
+from .described import tells
+from .forms.environments import BuildForm, EnvironmentInFull, ListedEnvironment, UploadForm
 from .schemas import Body, Object, body
 
 blueprint = Blueprint("environments", __name__, url_prefix="/api/v1/environments")
@@ -55,6 +57,7 @@ class NumbersBody(Body):
 
 @blueprint.post("")
 @needs(Action.SUBMIT)
+@tells(UploadForm, body=NewBuildBody, refuses={409: "There is that version already, or it is being uploaded."})
 def upload() -> ResponseReturnValue:
     """A place for a new version: links by which its parts go straight to S3."""
     who = auth.user()
@@ -72,6 +75,7 @@ def upload() -> ResponseReturnValue:
 
 @blueprint.post(VERSION + "/parts")
 @needs(Action.CHANGE_OWN)
+@tells(UploadForm, body=NumbersBody, refuses={409: "The version is not being uploaded."})
 def links(env_id: str, version: str) -> ResponseReturnValue:
     """Fresh links: those of an upload do not last."""
     build = builds.uploading(auth.user(), env_id, version)
@@ -80,6 +84,7 @@ def links(env_id: str, version: str) -> ResponseReturnValue:
 
 @blueprint.post(VERSION + "/complete")
 @needs(Action.CHANGE_OWN)
+@tells(BuildForm, body=PartsBody, refuses={409: "The version is not being uploaded."})
 def complete(env_id: str, version: str) -> ResponseReturnValue:
     """Every part is there: what has come is verified now."""
     who = auth.user()
@@ -90,6 +95,7 @@ def complete(env_id: str, version: str) -> ResponseReturnValue:
 
 @blueprint.post(VERSION + "/retire")
 @needs(Action.CHANGE_OWN)
+@tells(BuildForm, refuses={409: "The version is not READY."})
 def retire(env_id: str, version: str) -> ResponseReturnValue:
     """The version takes no new jobs."""
     build = builds.retire(auth.user(), env_id, version)
@@ -99,6 +105,7 @@ def retire(env_id: str, version: str) -> ResponseReturnValue:
 
 @blueprint.get("")
 @needs(Action.READ)
+@tells(list[ListedEnvironment])
 def index() -> ResponseReturnValue:
     """What can be trained in, and the caller's own builds that cannot (yet, or any more)."""
     catalogue = parts(current_app).catalogue
@@ -110,6 +117,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/<env_id>")
 @needs(Action.READ)
+@tells(EnvironmentInFull)
 def show(env_id: str) -> ResponseReturnValue:
     """One environment, each of its versions with its behaviours and with what nodes found."""
     found = queries.builds_of(auth.user(), env_id)

@@ -14,7 +14,10 @@ from ..parts import parts
 from ..permissions import Action
 from . import auth, views
 from .auth import needs
+from .described import Bytes, tells
 from .files import wanted_number
+from .forms.results import EpisodeForm
+from .parameters import OfAttempt, PageOfEpisodes
 
 blueprint = Blueprint("episodes", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>/episodes")
 MOST = 1_000
@@ -23,6 +26,7 @@ USUAL = 100
 
 @blueprint.get("")
 @needs(Action.READ)
+@tells(list[EpisodeForm], query=PageOfEpisodes)
 def index(run_id: UUID) -> ResponseReturnValue:
     """The recorded episodes, oldest first, a page at a time."""
     queries.job_of(auth.user(), run_id)
@@ -32,6 +36,11 @@ def index(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/<int:episode>")
 @needs(Action.READ)
+@tells(
+    Bytes("application/json-seq", "The messages, each between 0x1E and a line feed."),
+    query=OfAttempt,
+    refuses={410: ""},
+)
 def show(run_id: UUID, episode: int) -> Response:
     """The messages of one episode, byte for byte, as a JSON text sequence (RFC 7464)."""
     queries.job_of(auth.user(), run_id)

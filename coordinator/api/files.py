@@ -13,7 +13,10 @@ from ..permissions import Action
 from ..zipped import Member, zipped
 from . import auth, views
 from .auth import needs
-from .downloads import begun, download, stored
+from .described import tells
+from .downloads import FILE, begun, download, stored
+from .forms.results import FileForm
+from .parameters import OfAttempt
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 METRICS = "metrics_data.json"
@@ -22,6 +25,7 @@ NOT_IN_ZIP = ("recording",)
 
 @blueprint.get("/files")
 @needs(Action.READ)
+@tells(list[FileForm], query=OfAttempt)
 def index(run_id: UUID) -> ResponseReturnValue:
     """Every file of every attempt, oldest first; with `attempt`, of that one."""
     queries.job_of(auth.user(), run_id)
@@ -31,6 +35,7 @@ def index(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/files/<name>")
 @needs(Action.READ)
+@tells(FILE, query=OfAttempt, refuses={410: ""})
 def show(run_id: UUID, name: str) -> ResponseReturnValue:
     """The newest attempt's file of that name; with `attempt`, that one's."""
     queries.job_of(auth.user(), run_id)
@@ -47,6 +52,7 @@ def show(run_id: UUID, name: str) -> ResponseReturnValue:
 
 @blueprint.get("/files.zip")
 @needs(Action.READ)
+@tells(FILE, query=OfAttempt, refuses={409: "There is no file yet.", 410: ""})
 def archive(run_id: UUID) -> ResponseReturnValue:
     """The newest file of each name, but no recordings and of checkpoints only the newest."""
     job = queries.job_of(auth.user(), run_id)

@@ -14,7 +14,8 @@ from wsproto.frame_protocol import CloseReason
 from ..errors import CoordinatorError
 from .whole_writes import CHUNK
 
-TRY_AGAIN = 1013
+NORMAL, POLICY, GOING_AWAY, TRY_AGAIN = 1000, 1008, 1012, 1013
+"""With which the server closes; the document of messages says what each means."""
 SILENT = "You answered no ping; connect again with the last seq as 'after'."
 
 

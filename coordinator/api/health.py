@@ -5,12 +5,15 @@ from flask.typing import ResponseReturnValue
 
 from .. import queries
 from .auth import Door, needs
+from .described import tells
+from .forms import Health
 
 blueprint = Blueprint("health", __name__)
 
 
 @blueprint.get("/livez")
 @needs(Door.ANYBODY)
+@tells(Health)
 def livez() -> ResponseReturnValue:
     """The process answers."""
     return jsonify(status="alive")
@@ -18,6 +21,7 @@ def livez() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 @needs(Door.ANYBODY)
+@tells(Health)
 def readyz() -> ResponseReturnValue:
     """The process can take jobs: PostgreSQL answers. RabbitMQ and S3 may be away; submitted jobs wait."""
     queries.is_there()

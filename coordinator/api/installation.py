@@ -10,6 +10,8 @@ from . import account_views as views
 from . import auth
 from .accounts import USUAL_DAYS
 from .auth import needs
+from .described import tells
+from .forms.people import MemberForm, NewUser, UserForm
 from .schemas import Body, Name, body
 
 blueprint = Blueprint("installation", __name__, url_prefix="/api/v1")
@@ -37,6 +39,7 @@ class TeamBody(Body):
 
 @blueprint.get("/users")
 @needs(Action.MANAGE_INSTALLATION)
+@tells(list[UserForm])
 def list_users() -> ResponseReturnValue:
     """Everybody, by name."""
     return jsonify([views.user(*listed) for listed in users.everybody()])
@@ -44,6 +47,7 @@ def list_users() -> ResponseReturnValue:
 
 @blueprint.post("/users")
 @needs(Action.MANAGE_INSTALLATION)
+@tells(NewUser, body=UserBody, refuses={409: "There is a user of that name."})
 def create_user() -> ResponseReturnValue:
     """A new user with his key, by which he makes his other tokens. Its text is in this answer and nowhere else."""
     name = body(UserBody).name
@@ -57,6 +61,7 @@ def create_user() -> ResponseReturnValue:
 
 @blueprint.put("/users/<user>")
 @needs(Action.MANAGE_INSTALLATION)
+@tells(UserForm, body=UserChangeBody, refuses={409: "That is the caller himself."})
 def change_user(user: str) -> ResponseReturnValue:
     """Makes him an operator or disables him, or takes that back. Nobody changes himself, so one operator stays."""
     found, wanted = users.named(user), body(UserChangeBody)
@@ -68,6 +73,7 @@ def change_user(user: str) -> ResponseReturnValue:
 
 @blueprint.post("/teams")
 @needs(Action.MANAGE_INSTALLATION)
+@tells(list[MemberForm], body=TeamBody, refuses={404: "There is no such user.", 409: "There is a team of that name."})
 def create_team() -> ResponseReturnValue:
     """A new team; the answer says who is in it, which its owner changes."""
     wanted = body(TeamBody)

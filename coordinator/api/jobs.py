@@ -13,15 +13,26 @@ from ..parts import parts
 from ..permissions import Action, Caller
 from . import auth, views
 from .auth import needs
+from .described import tells
 from .files import wanted_number
+from .forms.jobs import TrainJob, TrainJobInFull
+from .forms.results import Summary
+from .parameters import Idempotent, OfAttempt, OfTeam
 from .repeats import once
 from .schemas import TrainJobBody, body
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/train-jobs")
+NO_OTHER = "The run that it names is not there for the caller."
 
 
 @blueprint.post("")
 @needs(Action.SUBMIT)
+@tells(
+    TrainJob,
+    body=TrainJobBody,
+    headers=Idempotent,
+    refuses={404: NO_OTHER, 409: "The run that is named has failed, was cancelled, or has no checkpoint."},
+)
 def submit() -> ResponseReturnValue:
     """A new job, or with the `run_id` of one that succeeded, more steps for that one."""
     who = auth.user()
@@ -58,6 +69,7 @@ def _check_resume(job: Job, asked: jobs.Request) -> None:
 
 @blueprint.get("")
 @needs(Action.READ)
+@tells(list[TrainJob], query=OfTeam, refuses={404: "There is no such team."})
 def index() -> ResponseReturnValue:
     """The caller's jobs, or those of everybody in a `team` of his; newest first."""
     who = auth.user()
@@ -71,6 +83,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:run_id>")
 @needs(Action.READ)
+@tells(TrainJobInFull)
 def show(run_id: UUID) -> ResponseReturnValue:
     """One job, with all its attempts."""
     row = queries.job_of(auth.user(), run_id)
@@ -81,6 +94,7 @@ def show(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.delete("/<uuid:run_id>")
 @needs(Action.CHANGE_OWN)
+@tells(bool)
 def delete(run_id: UUID) -> ResponseReturnValue:
     """Cancels the job if it has not ended, and forgets it."""
     _, told = jobs.cancel(auth.user(), run_id, delete=True)
@@ -90,6 +104,7 @@ def delete(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:run_id>/cancel")
 @needs(Action.CHANGE_OWN)
+@tells(TrainJob)
 def cancel(run_id: UUID) -> ResponseReturnValue:
     """Asks for the end of the job; it is CANCELLED once its node has stopped the training."""
     return _changed(jobs.cancel(auth.user(), run_id))
@@ -97,6 +112,7 @@ def cancel(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:run_id>/metrics")
 @needs(Action.READ)
+@tells(list[Summary], query=OfAttempt)
 def metrics(run_id: UUID) -> ResponseReturnValue:
     """Every summary of the training so far, with every statistic; with `attempt`, also what was trained again."""
     queries.job_of(auth.user(), run_id)

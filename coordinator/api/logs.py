@@ -11,13 +11,16 @@ from ..errors import BadRequest
 from ..permissions import Action
 from . import auth
 from .auth import needs
+from .described import Bytes, tells
 from .files import wanted_number
+from .parameters import OfLog
 
 blueprint = Blueprint("logs", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 
 
 @blueprint.get("/logs")
 @needs(Action.READ)
+@tells(Bytes("text/plain", "Lines of the log."), query=OfLog)
 def show(run_id: UUID) -> Response:
     """The log of the current attempt, or of `attempt`; of both sources as they came, or of one `source`."""
     job = queries.job_of(auth.user(), run_id)

@@ -14,14 +14,19 @@ from ..parts import parts
 from ..permissions import Action, Caller
 from . import auth, views
 from .auth import Door, needs
-from .downloads import download, stored
+from .described import tells
+from .downloads import FILE, download, stored
 from .files import wanted_number
+from .forms.results import Model
+from .parameters import OfVersion
 
+NO_MODEL = "There is no model yet."
 blueprint = Blueprint("models", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 
 
 @blueprint.get("/nn-model")
 @needs(Action.READ, guests=True)
+@tells(FILE, query=OfVersion, refuses={409: NO_MODEL, 410: ""})
 def nn_model(run_id: UUID) -> Response:
     """The newest model as ONNX, or the one of a `version`. Old games send no token here; they are served where the
     operator allows it."""
@@ -34,6 +39,7 @@ def nn_model(run_id: UUID) -> Response:
 
 @blueprint.get("/models")
 @needs(Action.READ)
+@tells(list[Model])
 def index(run_id: UUID) -> ResponseReturnValue:
     """Every model of the job with its manifest, oldest first."""
     queries.job_of(auth.user(), run_id)
@@ -42,6 +48,7 @@ def index(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/train-results")
 @needs(Action.READ)
+@tells(FILE, refuses={409: NO_MODEL, 410: ""})
 def train_results(run_id: UUID) -> Response:
     """The model and its metrics as a protobuf TrainFileBundle."""
     model = _model(run_id, auth.user())
@@ -53,6 +60,7 @@ def train_results(run_id: UUID) -> Response:
 
 @blueprint.get("/checkpoint")
 @needs(Door.NODES)
+@tells(FILE, refuses={410: ""})
 def checkpoint(run_id: UUID) -> Response:
     """The newest checkpoint, for a node that trains the run, or another one that begins with its weights."""
     return stored(held.checkpoint(auth.node_id(), run_id), "checkpoint.pt")

@@ -16,13 +16,17 @@ from ..parts import parts
 from ..permissions import Action
 from . import auth, views
 from .auth import Door, needs
+from .described import tells
+from .forms.nodes import CheckLinks, Claimed, Greeting, HandedIn, HeartbeatAnswer, LinkForm, NodeForm
 from .schemas import CheckBody, ClaimBody, NodeBody, SelfCheckBody, UploadBody, body
 
 blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
+NOT_ITS = "The attempt is not the node's (any more)."
 
 
 @blueprint.post("/hello")
 @needs(Door.NODES)
+@tells(Greeting, body=NodeBody)
 def hello() -> ResponseReturnValue:
     """A node is there; it says so when it starts and every few seconds, and is told from where to take trainings."""
     node_id, its = auth.node_id(), body(NodeBody)
@@ -35,6 +39,7 @@ def hello() -> ResponseReturnValue:
 
 @blueprint.post("/check")
 @needs(Door.NODES)
+@tells(CheckLinks)
 def check() -> ResponseReturnValue:
     """For the owner of a machine: is the token good, are the clocks together, can S3 be reached?"""
     key, storage = staging_key("check", 1, str(auth.node_id())), parts(current_app).storage
@@ -44,6 +49,7 @@ def check() -> ResponseReturnValue:
 
 @blueprint.post("/self-check")
 @needs(Door.NODES)
+@tells(bool, body=SelfCheckBody)
 def self_check() -> ResponseReturnValue:
     """What a node in quarantine has found when it checked itself."""
     node, its = auth.node_id(), body(SelfCheckBody)
@@ -53,6 +59,7 @@ def self_check() -> ResponseReturnValue:
 
 @blueprint.post("/claims")
 @needs(Door.NODES)
+@tells(Claimed, body=ClaimBody, refuses={404: "", 409: "The attempt is not to be had: the task is to be dropped."})
 def claim() -> ResponseReturnValue:
     """ "Is this attempt mine?" Yes: what to train. 409: no, drop the message."""
     node, wanted = auth.node_id(), body(ClaimBody)
@@ -64,6 +71,7 @@ def claim() -> ResponseReturnValue:
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/heartbeat")
 @needs(Door.NODES)
+@tells(HeartbeatAnswer)
 def heartbeat(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """Keeps the attempt's lease; the answer says whether to go on."""
     answer = jobs.renew(auth.node_id(), run_id, attempt, parts(current_app).config.lease_seconds)
@@ -72,6 +80,7 @@ def heartbeat(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/uploads")
 @needs(Door.NODES)
+@tells(LinkForm, body=UploadBody, refuses={409: NOT_ITS})
 def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """A link by which one file of the attempt can be PUT into staging."""
     node, wanted = auth.node_id(), body(UploadBody)
@@ -82,6 +91,7 @@ def upload(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/handed-in")
 @needs(Door.NODES)
+@tells(HandedIn, refuses={409: NOT_ITS})
 def handed_in(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """ "Do you still need the files of this attempt?" """
     answer = resends.answer(auth.node_id(), run_id, attempt)
@@ -90,6 +100,7 @@ def handed_in(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 @blueprint.post("/attempts/<uuid:run_id>/<int:attempt>/again")
 @needs(Door.NODES)
+@tells(bool, refuses={409: "The attempt is not the node's, or no file of it is missing."})
 def again(run_id: UUID, attempt: int) -> ResponseReturnValue:
     """Files of the attempt have been uploaded again."""
     resends.again(auth.node_id(), run_id, attempt)
@@ -98,6 +109,7 @@ def again(run_id: UUID, attempt: int) -> ResponseReturnValue:
 
 @blueprint.post("/builds/<uuid:build_id>/link")
 @needs(Door.NODES)
+@tells(LinkForm, refuses={409: "The node holds no attempt of a job in that build."})
 def build_link(build_id: UUID) -> ResponseReturnValue:
     """A fresh link to a build that the node is fetching: the one of its claim does not last."""
     build = held.build(auth.node_id(), build_id)
@@ -106,6 +118,7 @@ def build_link(build_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/builds/<uuid:build_id>/check")
 @needs(Door.NODES)
+@tells(bool, body=CheckBody)
 def build_check(build_id: UUID) -> ResponseReturnValue:
     """What the node found when it first ran a build."""
     node, said = auth.node_id(), body(CheckBody)
@@ -116,6 +129,7 @@ def build_check(build_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("")
 @needs(Action.SEE_NODES)
+@tells(list[NodeForm])
 def index() -> ResponseReturnValue:
     """The nodes there are."""
     return jsonify([views.node(row) for row in queries.nodes()])
@@ -136,7 +150,7 @@ def _spec(job: Job, node: UUID) -> JobSpec:
         checkpoint_sha256=checkpoint.sha256 if checkpoint else None,
         start_step=queries.start_step(job, job.attempt),
         initialize_url=initialize, initialize_sha256=job.initialize_sha256 if initialize else None,
-        build=views.build_to_fetch(build.row, its.download_link(build.row.key)) if build else None,
+        build={**views.build_to_fetch(build.row, its.download_link(build.row.key))} if build else None,
         manifest=build.row.manifest if build else None, needs_check=build.needs_check if build else False,
         threads=queries.threads_of(job), memory_mb=job.requires.get("memory_mb"),
         time_limit=job.time_limit, time_left_s=time_limits.left(job, job.attempt),

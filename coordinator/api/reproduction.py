@@ -11,6 +11,11 @@ from ..errors import Conflict
 from ..permissions import Action
 from . import auth, views
 from .auth import needs
+from .described import tells
+from .forms import Json
+from .forms.jobs import TrainJob
+from .forms.results import Bundle
+from .parameters import Idempotent
 from .repeats import once
 
 blueprint = Blueprint("reproduction", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
@@ -18,6 +23,7 @@ blueprint = Blueprint("reproduction", __name__, url_prefix="/api/v1/train-jobs/<
 
 @blueprint.get("/bundle")
 @needs(Action.READ)
+@tells(Bundle, refuses={409: "No attempt has handed in yet."})
 def bundle(run_id: UUID) -> ResponseReturnValue:
     """Everything that decided the result of the newest attempt that has told it."""
     return jsonify(_bundle(run_id, "bundle"))
@@ -25,6 +31,7 @@ def bundle(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/configuration")
 @needs(Action.READ)
+@tells(Json, refuses={409: "No attempt has handed in yet, or the trainer ended before it had read it."})
 def configuration(run_id: UUID) -> ResponseReturnValue:
     """The trainer's configuration as the trainer has resolved it, every default filled in."""
     resolved = _bundle(run_id, "configuration").get("configuration")
@@ -35,6 +42,7 @@ def configuration(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/rerun")
 @needs(Action.CHANGE_OWN)
+@tells(TrainJob, headers=Idempotent, refuses={409: "The run has not ended, or there is nothing to repeat it with."})
 def rerun(run_id: UUID) -> ResponseReturnValue:
     """A new job with the same everything; once it has ended, its `comparison` says what was the same."""
     who = auth.user()

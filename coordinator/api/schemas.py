@@ -48,7 +48,7 @@ Amount = Annotated[int, Field(ge=0, le=2**53)]
 class Body(BaseModel):
     """Of every request."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, use_attribute_docstrings=True)
 
 
 class NnModelConfig(Body):

@@ -24,6 +24,9 @@ from .admission import Admission
 from .answers import AWAY, DATABASE_AWAY
 from .auth import Door, needs
 from .framing import (
+    GOING_AWAY,
+    NORMAL,
+    POLICY,
     TRY_AGAIN,
     ignore_what_comes,
     let_the_silent_come_back,
@@ -36,7 +39,6 @@ from .schemas import Hello, parse
 
 log = logging.getLogger(__name__)
 blueprint = Blueprint("socket", __name__)
-NORMAL, GOING_AWAY, POLICY = 1000, 1012, 1008
 LOOK_AROUND_SECONDS = 2.0
 """How often a socket on which nothing happens looks whether the process goes on and its token is still good."""
 

@@ -7,11 +7,13 @@ from ..lifecycle import JobState
 from ..models import Artifact, Attempt, Build, BuildCheck, Metric, Node
 from ..recordings import Listed
 from .auth import Owner
+from .forms.environments import BuildForm, BuildInFull, EnvironmentForm, ListedEnvironment
+from .forms.jobs import AttemptForm, ModelForm, TrainJob
+from .forms.nodes import BuildToFetch, NodeForm
+from .forms.results import EpisodeForm, FileForm, Model, Summary
 
-MODEL = ("version", "sha256", "size")
 
-
-def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> dict[str, Any]:
+def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> TrainJob:
     """TrainJob, from a Job or a row with its columns, and its newest model."""
     return {
         "run_id": str(row.run_id),
@@ -41,31 +43,37 @@ def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> dict[str, 
         "initialize_from": str(row.initialize_from) if row.initialize_from else None,
         "rerun_of": str(row.rerun_of) if row.rerun_of else None,
         "comparison": row.comparison,
-        "model": {key: value for key, value in model(its_model).items() if key in MODEL} if its_model else None,
+        "model": in_short(its_model) if its_model else None,
         "requires": row.requires,
         "waiting_for": row.waiting_for,
     }
 
 
-def model(row: Artifact) -> dict[str, Any]:
+def in_short(row: Artifact) -> ModelForm:
+    """The model of a job, as the job shows it."""
+    version: int = row.manifest.get("version", 1)
+    return {"version": version, "sha256": row.sha256, "size": row.size}
+
+
+def model(row: Artifact) -> Model:
     """A model and its manifest: what a game needs to know before it loads it."""
-    about = {"version": 1, "step": row.step, "attempt": row.attempt, "created_at": row.created_at.isoformat()}
-    return about | row.manifest | {"sha256": row.sha256, "size": row.size}
+    about: Any = {"version": 1, "step": row.step, "attempt": row.attempt, "created_at": row.created_at.isoformat()}
+    made: Model = about | row.manifest | {"sha256": row.sha256, "size": row.size}
+    return made
 
 
-def file(row: Artifact) -> dict[str, Any]:
+def file(row: Artifact) -> FileForm:
     """A file of an attempt."""
     return {"name": row.name, "kind": row.kind, "size": row.size, "sha256": row.sha256, "attempt": row.attempt,
             "step": row.step, "created_at": row.created_at.isoformat()}  # fmt: skip
 
 
-def made_file(name: str, kind: str) -> dict[str, Any]:
+def made_file(name: str, kind: str) -> FileForm:
     """A file that is made when it is asked for."""
-    fields = ("size", "sha256", "attempt", "step", "created_at")
-    return {"name": name, "kind": kind} | dict.fromkeys(fields)
+    return {"name": name, "kind": kind, "size": None, "sha256": None, "attempt": None, "step": None, "created_at": None}
 
 
-def attempt(row: Attempt, node: str) -> dict[str, Any]:
+def attempt(row: Attempt, node: str) -> AttemptForm:
     """One start of a job, and why it ended."""
     return {
         "attempt": row.number,
@@ -78,7 +86,7 @@ def attempt(row: Attempt, node: str) -> dict[str, Any]:
     }
 
 
-def episode(row: Listed) -> dict[str, Any]:
+def episode(row: Listed) -> EpisodeForm:
     """A recorded episode; `seconds` from its begin to its last message."""
     return {
         "attempt": row.attempt,
@@ -92,7 +100,7 @@ def episode(row: Listed) -> dict[str, Any]:
     }
 
 
-def metric(row: Metric) -> dict[str, Any]:
+def metric(row: Metric) -> Summary:
     """A summary as METRICS has it, with every statistic the trainer wrote."""
     return {
         "behaviour": row.behaviour,
@@ -105,31 +113,32 @@ def metric(row: Metric) -> dict[str, Any]:
     }
 
 
-def build(row: Build) -> dict[str, Any]:
+def build(row: Build) -> BuildForm:
     """One version of an environment."""
     return {"id": str(row.id), "env_id": row.env_id, "version": row.version, "state": row.state, "error": row.error}
 
 
-def build_in_full(row: Build, checks: list[tuple[BuildCheck, str]]) -> dict[str, Any]:
+def build_in_full(row: Build, checks: list[tuple[BuildCheck, str]]) -> BuildInFull:
     """The same with everything that is known of it."""
     manifest = row.manifest or {}
-    return build(row) | {
+    return {
+        **build(row),
         "size": row.size, "sha256": row.sha256, "unpacked_size": row.unpacked_size, "files": row.files,
         "created_at": row.created_at.isoformat(), "ready_at": row.ready_at.isoformat() if row.ready_at else None,
         "retired_at": row.retired_at.isoformat() if row.retired_at else None,
-        **{name: manifest.get(name) for name in ("kind", "executable", "areas", "num_envs")},
-        "behaviours": manifest.get("behaviours", {}),
+        "kind": manifest.get("kind"), "executable": manifest.get("executable"), "areas": manifest.get("areas"),
+        "num_envs": manifest.get("num_envs"), "behaviours": manifest.get("behaviours", {}),
         "checks": [{"node": node, "error": its.error, "seconds": its.seconds, "found": its.found,
                     "checked_at": its.checked_at.isoformat()} for its, node in checks],
     }  # fmt: skip
 
 
-def build_to_fetch(row: Build, url: str) -> dict[str, Any]:
+def build_to_fetch(row: Build, url: str) -> BuildToFetch:
     """For a node: what it needs to fetch the build, and to know that it has it."""
     return {"id": str(row.id), "url": url, "sha256": row.sha256, "size": row.size, "unpacked_size": row.unpacked_size}
 
 
-def environment(env_id: str, builds: list[Build]) -> dict[str, Any]:
+def environment(env_id: str, builds: list[Build]) -> ListedEnvironment:
     """An environment of the store, READY versions first, the newest of them first of all."""
     newest = builds[0]
     manifest = (newest.manifest or {}) if newest.state == "READY" else {}
@@ -138,19 +147,19 @@ def environment(env_id: str, builds: list[Build]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def installed(its: Environment) -> dict[str, Any]:
+def installed(its: Environment) -> ListedEnvironment:
     """An environment that came with the installation."""
     one = {"version": its.version, "state": "READY", "error": None, "behaviours": its.manifest["behaviours"]}
     return _environment(its.env_id, its.version, its.manifest) | {"source": "installation", "versions": [one]}
 
 
-def _environment(env_id: str, version: str | None, manifest: dict[str, Any]) -> dict[str, Any]:
+def _environment(env_id: str, version: str | None, manifest: dict[str, Any]) -> EnvironmentForm:
     return {"env_id": env_id, "version": version, "name": manifest.get("name"), "kind": manifest.get("kind", "unity"),
             "description": manifest.get("description"), "behaviours": sorted(manifest.get("behaviours", {})),
             "areas": manifest.get("areas")}  # fmt: skip
 
 
-def node(row: Node) -> dict[str, Any]:
+def node(row: Node) -> NodeForm:
     """A training node as an operator sees it."""
     return {"name": row.name, "slots": row.slots, "has": row.has,
             "last_seen_at": row.last_seen_at.isoformat() if row.last_seen_at else None,

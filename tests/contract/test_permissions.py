@@ -42,6 +42,8 @@ OF_A_RUN = ("metrics", "configuration", "bundle", "nn-model", "models", "files",
             "episodes", "episodes/<int:episode>", "train-results")  # fmt: skip
 EXPECTED = {
     ("GET", "/livez"): ANYBODY, ("GET", "/readyz"): ANYBODY,
+    ("GET", "/api/v1/openapi.json"): ANYBODY, ("GET", "/api/v1/asyncapi.json"): ANYBODY,
+    ("GET", "/api/docs"): ANYBODY, ("GET", "/api/docs/<asset>"): ANYBODY,
     ("GET", "/api/v1/me"): ONES_OWN,
     ("GET", "/api/v1/tokens"): ONES_OWN, ("POST", "/api/v1/tokens"): ONES_OWN,
     ("DELETE", "/api/v1/tokens/<uuid:token_id>"): REVOKE,

@@ -1,0 +1,77 @@
+"""How the API's document tells what a route answers: its success, and each way in which it may refuse."""
+
+from collections.abc import Iterator
+
+from werkzeug.routing import Rule
+
+from ..permissions import Action
+from .auth import Door, Need
+from .described import Bytes, Description
+from .forms import Error
+from .json_schemas import Schema, Schemas
+from .openapi_words import HEADERS, STATUSES
+
+JSON = "application/json"
+WHERE = "#/components/responses/"
+OPAQUE = "application/octet-stream"
+
+
+def responses(rule: Rule, need: Need, its: Description, schemas: Schemas) -> Schema:
+    """Of one route, by status."""
+    told = dict.fromkeys(_refusals(rule, need, its), "") | its.refuses
+    refused = {
+        str(status): refusal(status, schemas) | {"description": when} if when else {"$ref": f"{WHERE}{status}"}
+        for status, when in told.items()
+    }
+    if its.headers and "if_none_match" in schemas.unfolded(its.headers)["properties"]:
+        refused["304"] = {"description": "It has not changed."}
+    return {"200": _success(its, schemas), **dict(sorted(refused.items()))}
+
+
+def refusal(status: int, schemas: Schemas) -> Schema:
+    """What all routes have in common that may answer so."""
+    made: Schema = {"description": STATUSES[status], "content": {JSON: {"schema": schemas.told(Error)}}}
+    return made | ({"headers": HEADERS[status]} if status in HEADERS else {})
+
+
+def described(schema: Schema) -> Schema:
+    """The description beside the schema, where people look for it."""
+    return {"description": schema.get("description", ""),
+            "schema": {key: value for key, value in schema.items() if key != "description"}}  # fmt: skip
+
+
+def header(name: str) -> str:
+    """A header's name, of a field's."""
+    return "ETag" if name == "etag" else name.replace("_", "-").title()
+
+
+def _refusals(rule: Rule, need: Need, its: Description) -> Iterator[int]:
+    """The statuses that can be told from what a route needs and takes."""
+    may = {
+        401: need.of is not Door.ANYBODY, 403: isinstance(need.of, Action), 404: "<" in rule.rule, 408: its.body,
+        413: its.body, 422: True, 500: True, 503: True,
+    }  # fmt: skip
+    yield from (status for status, does in may.items() if does)
+
+
+def _success(its: Description, schemas: Schemas) -> Schema:
+    answer, sent = its.answer, [its.sends]
+    if isinstance(answer, Bytes):
+        content = {} if answer.media == OPAQUE else {"schema": {"type": "string"}}
+        made: Schema = {"description": answer.about, "content": {answer.media: content}}
+        sent.append(answer.headers)
+    else:
+        schema = schemas.told(answer)
+        made = {"description": _about(schema, schemas), "content": {JSON: {"schema": schema}}}
+    fields = [field for form in sent if form for field in schemas.unfolded(form)["properties"].items()]
+    headers = {header(name): described(its) | {"required": True} for name, its in fields}
+    return made | ({"headers": headers} if headers else {})
+
+
+def _about(schema: Schema, schemas: Schemas) -> str:
+    """What an answer is, in a word."""
+    if schema.get("type") == "array":
+        return f"A list: {_about(schema['items'], schemas)}"
+    if "$ref" in schema:
+        return str(schemas.referred(schema).get("description", "")).partition("\n")[0]
+    return "`true`: done." if schema.get("type") == "boolean" else "The answer."
