@@ -13,10 +13,12 @@ from .api import (
     accounts,
     addresses,
     answers,
+    audit,
     auth,
     documents,
     environments,
     episodes,
+    etags,
     files,
     headers,
     health,
@@ -61,6 +63,7 @@ def create_app(config: Config | None = None) -> Flask:
         MAX_CONTENT_LENGTH=config.max_body_bytes,
         SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": config.max_body_bytes, "subprotocols": [BEARER]},
     )
+    app.url_map.merge_slashes = False  # nothing is at "//", and nobody is sent elsewhere
     db.init_app(app)
     migrate.init_app(app, db, directory=str(ROOT / "migrations"))
     with app.app_context():
@@ -70,8 +73,9 @@ def create_app(config: Config | None = None) -> Flask:
     answers.register(app)
     addresses.register(app)
     auth.register(app)
-    for module in (accounts, installation_routes, jobs, environments, files, model_routes, log_routes, episodes, nodes,
-                   reproduction, health, documents, socket):  # fmt: skip
+    etags.register(app)
+    for module in (accounts, audit, installation_routes, jobs, environments, files, model_routes, log_routes, episodes,
+                   nodes, reproduction, health, documents, socket):  # fmt: skip
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)

@@ -12,6 +12,7 @@ from . import audit, broker, broker_check, broker_words, rejections, tokens
 from . import nodes as training_nodes
 from .api import asyncapi, documents, openapi
 from .cli_accounts import of_teams, of_tokens, users
+from .cli_audit import of_audit
 from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps
@@ -26,8 +27,8 @@ rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
-    for command in (users, of_teams, of_tokens, nodes, recorder, show_flower, storage, rejected, rabbitmq,
-                    rest_document, messages_document):  # fmt: skip
+    for command in (users, of_teams, of_tokens, of_audit, nodes, recorder, show_flower, storage, rejected,
+                    rabbitmq, rest_document, messages_document):  # fmt: skip
         app.cli.add_command(command)
 
 

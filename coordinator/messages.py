@@ -58,6 +58,8 @@ class Error(TypedDict):
 
     msg_id: Literal[10]
     detail: str
+    code: str
+    """The same as a word, which stays when the sentence changes."""
 
 
 class Log(TypedDict):
@@ -133,7 +135,7 @@ def checkpoint(seq: int, attempt: int, step: int) -> str:
     return encode(message)
 
 
-def error(detail: str) -> str:
-    """Why the server is about to close the socket."""
-    message: Error = {"msg_id": ERROR, "detail": detail}
+def error(detail: str, code: str) -> str:
+    """Why the server is about to close the socket, in a sentence and in a word."""
+    message: Error = {"msg_id": ERROR, "detail": detail, "code": code}
     return encode(message)

@@ -39,6 +39,8 @@ class Action(StrEnum):
     SEE_ITSELF = "see who it is"
     SEE_NODES = "see the training nodes"
     SEE_TEAM = "see who is in the team"
+    READ_AUDIT = "see who changed what"
+    READ_ALL_AUDIT = "see who changed what in all teams"
     MANAGE_OWN_TOKENS = "make and revoke tokens"
     MANAGE_TEAM = "manage the team's members and tokens"
     MANAGE_INSTALLATION = "manage the installation's users and teams"
@@ -55,6 +57,8 @@ TABLE: dict[Action, tuple[Scope, set[Role]]] = {
     Action.SEE_ITSELF:        (READ,  {VIEWER, MEMBER, OWNER, OPERATOR}),
     Action.SEE_NODES:         (READ,  {VIEWER, MEMBER, OWNER, OPERATOR}),
     Action.SEE_TEAM:          (READ,  {VIEWER, MEMBER, OWNER, OPERATOR}),
+    Action.READ_AUDIT:        (READ,  {VIEWER, MEMBER, OWNER, OPERATOR}),
+    Action.READ_ALL_AUDIT:    (READ,  {                       OPERATOR}),
     Action.MANAGE_OWN_TOKENS: (ADMIN, {VIEWER, MEMBER, OWNER, OPERATOR}),
     Action.MANAGE_TEAM:       (ADMIN, {                OWNER, OPERATOR}),
     Action.MANAGE_INSTALLATION: (ADMIN, {                     OPERATOR}),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, or_, select, true
+from sqlalchemy import ColumnElement, Select, exists, or_, select, true
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import aliased
 
@@ -52,21 +52,6 @@ def seen(who: Caller | None, job: Job | None, run_id: UUID) -> Job:
 def sees(who: Caller, team_id: UUID) -> bool:
     """Whether the caller may see what belongs to that team."""
     return permissions.may(who, Action.READ, team_id)
-
-
-def jobs_of(who: Caller) -> list[Job]:
-    """The caller's own, newest first."""
-    return _newest_first(Job.owner_id == who.user_id, Job.team_id == who.team_id)
-
-
-def jobs_of_team(team_id: UUID) -> list[Job]:
-    """Of everybody in it, newest first."""
-    return _newest_first(Job.team_id == team_id)
-
-
-def _newest_first(*which: ColumnElement[bool]) -> list[Job]:
-    wanted = select(Job).where(*which, Job.deleted_at.is_(None)).order_by(Job.created_at.desc())
-    return list(db.session.scalars(wanted))
 
 
 def user_names(user_ids: set[UUID]) -> dict[UUID, str]:
@@ -146,14 +131,15 @@ def start_step(job: Job, attempt: int) -> int:
     return job.steps_before if checkpoint.step is None else checkpoint.step
 
 
-def metrics_of(run_id: UUID, attempt: int | None = None) -> list[Metric]:
-    """The summaries of the job in the order it was trained, without what was trained again by a later attempt.
+def metrics(run_id: UUID, attempt: int | None = None) -> Select[Metric]:
+    """The summaries of the job without what was trained again by a later attempt; with `attempt`, all of that one."""
+    wanted = select(Metric).where(Metric.run_id == run_id)
+    return wanted.where(~was_trained_again(Metric) if attempt is None else Metric.attempt == attempt)
 
-    With `attempt`, all of that one.
-    """
-    wanted = select(Metric).where(Metric.run_id == run_id).order_by(Metric.attempt, Metric.n)
-    wanted = wanted.where(~was_trained_again(Metric) if attempt is None else Metric.attempt == attempt)
-    return list(db.session.scalars(wanted))
+
+def metrics_of(run_id: UUID, attempt: int | None = None) -> list[Metric]:
+    """The same in the order in which it was trained."""
+    return list(db.session.scalars(metrics(run_id, attempt).order_by(Metric.attempt, Metric.n)))
 
 
 def was_trained_again(of: type[Artifact] | type[Metric]) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, tuple_
 
 from wire.recordings import messages
 
+from . import pages
 from .errors import BadRequest, NotFound
 from .extensions import db
 from .models import Artifact, Episode
@@ -48,16 +49,20 @@ def room(run_id: UUID, policy: dict[str, Any], most_mb: int) -> dict[str, Any]:
     return its | {"max_mb": max(0, its["max_mb"] - -(-int(taken or 0) // MEGABYTE))}
 
 
-def listed(run_id: UUID, attempt: int | None, after: tuple[int, int], limit: int) -> list[Listed]:
-    """The next episodes after (attempt, number), oldest first; with `attempt`, of that one only."""
+ORDERS: pages.Columns = {"recorded": (Episode.attempt, Episode.number)}
+"""In the order in which they were recorded."""
+
+
+def listed(run_id: UUID, attempt: int | None, after: tuple[int, int], asked: pages.Asked) -> pages.Page[Listed]:
+    """Episodes after (attempt, number); with `attempt`, of that one only."""
     wanted = select(
         Episode.attempt, Episode.number, Episode.instance, func.jsonb_array_length(Episode.times_ms), Episode.size,
         Episode.times_ms[-1].as_integer(), Episode.began_at, Episode.is_complete,
     ).where(Episode.run_id == run_id, tuple_(Episode.attempt, Episode.number) > after)  # fmt: skip
     if attempt is not None:
         wanted = wanted.where(Episode.attempt == attempt)
-    rows = db.session.execute(wanted.order_by(Episode.attempt, Episode.number).limit(limit))
-    return [Listed(*row) for row in rows]
+    found = pages.of_query(wanted, ORDERS, asked, entity=lambda row: row)
+    return pages.Page([Listed(*row) for row in found.rows], found.cursor)
 
 
 def episode_of(run_id: UUID, number: int, attempt: int | None) -> Episode:

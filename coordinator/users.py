@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from wire.log_lines import HALF, HOSTILE
 
-from . import audit
+from . import audit, pages
 from .audit import Audited
 from .errors import BadRequest, Conflict, NotFound
 from .extensions import db
@@ -25,6 +25,7 @@ class Listed(NamedTuple):
     last_seen_at: datetime | None
 
 
+ORDERS: pages.Columns = {"name": (User.name,), "created_at": (User.created_at, User.id)}
 NAME = re.compile(f"[^{HOSTILE}{HALF}/]{{1,200}}")
 
 
@@ -53,9 +54,13 @@ def named(name: str) -> User:
 
 def everybody() -> list[Listed]:
     """By name."""
-    used = select(func.max(Token.last_used_at)).where(Token.user_id == User.id).scalar_subquery()
-    seen = func.greatest(User.last_seen_at, used)
-    return [Listed(*row) for row in db.session.execute(select(User, seen).order_by(User.name))]
+    return [Listed(*row) for row in db.session.execute(_listed().order_by(User.name))]
+
+
+def page(asked: pages.Asked) -> pages.Page[Listed]:
+    """Some of them."""
+    found = pages.of_query(_listed(), ORDERS, asked)
+    return pages.Page([Listed(*row) for row in found.rows], found.cursor)
 
 
 def personal_team(user_id: UUID) -> Team:
@@ -67,6 +72,11 @@ def check_name(name: str) -> None:
     """Of a user or a team. Raises BadRequest."""
     if not NAME.fullmatch(name):
         raise BadRequest("A name has 1 to 200 characters, and neither '/' nor control characters among them.")
+
+
+def _listed() -> Select[User, datetime | None]:
+    used = select(func.max(Token.last_used_at)).where(Token.user_id == User.id).scalar_subquery()
+    return select(User, func.greatest(User.last_seen_at, used))
 
 
 def _make(name: str) -> User:

@@ -3,23 +3,30 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from flask import Blueprint, jsonify, request
+from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from .. import credentials, queries, teams, tickets, tokens, users
+from .. import credentials, pages, queries, teams, tickets, tokens, users
 from ..models import Token
 from ..permissions import Action, Role
 from . import account_views as views
-from . import auth
+from . import auth, listing
 from .auth import needs
 from .described import tells
 from .forms.jobs import Ticket
 from .forms.people import Me, MemberForm, NewToken, TeamForm, TokenForm
-from .parameters import OfTeam
+from .parameters import Paged, PageOfMembers, PageOfTeams, PageOfTokens
 from .schemas import Body, Name, body
 
 blueprint = Blueprint("accounts", __name__, url_prefix="/api/v1")
+TOKENS: pages.Keys[credentials.Listed] = {
+    "created_at": lambda its: (pages.moment(its.row.created_at), str(its.row.id)),
+    "name": lambda its: (its.row.name, str(its.row.id)),
+}
+TEAMS: pages.Keys[teams.Membership] = {"name": lambda its: (its.team,)}
+MEMBERS: pages.Keys[teams.Membership] = {"user": lambda its: (its.user,)}
+ROLES = [str(role) for role in Role if role is not Role.OPERATOR]
 USUAL_DAYS, MOST_DAYS = 90, 3_650
 MEMBER = "/teams/<team>/members/<user>"
 
@@ -49,15 +56,15 @@ def me() -> ResponseReturnValue:
 
 @blueprint.get("/tokens")
 @needs(Action.MANAGE_OWN_TOKENS)
-@tells(list[TokenForm], query=OfTeam, refuses={404: "There is no such team."})
+@tells(list[TokenForm], query=PageOfTokens, sends=Paged, refuses={404: "There is no such team."})
 def list_tokens() -> ResponseReturnValue:
     """The caller's own tokens, as far as the one he sends reaches; or those of everybody for a `team` that he owns."""
-    who, team = auth.user(), request.args.get("team")
+    who, team = auth.user(), listing.wanted_text("team")
     if team is not None:
         found = credentials.listed(team_id=teams.acting_in(who, team, Action.MANAGE_TEAM).team_id)
     else:
         found = credentials.listed(user_id=who.user_id, team_id=None if who.is_the_users_key else who.team_id)
-    return jsonify([views.token(*it) for it in found])
+    return listing.of_rows(found, TOKENS, "-created_at", lambda its: views.token(*its))
 
 
 @blueprint.post("/tokens")
@@ -84,21 +91,23 @@ def revoke_token(token_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/teams")
 @needs(Action.SEE_TEAM)
-@tells(list[TeamForm])
+@tells(list[TeamForm], query=PageOfTeams, sends=Paged)
 def list_teams() -> ResponseReturnValue:
     """The teams that the token reaches, with what the caller is in each."""
     who = auth.user()
     found = teams.memberships(user_id=who.user_id)
-    return jsonify([views.team(it) for it in found if it.team == who.team or who.is_the_users_key])
+    mine = [it for it in found if it.team == who.team or who.is_the_users_key]
+    return listing.of_rows(mine, TEAMS, "name", views.team)
 
 
 @blueprint.get("/teams/<team>/members")
 @needs(Action.SEE_TEAM)
-@tells(list[MemberForm])
+@tells(list[MemberForm], query=PageOfMembers, sends=Paged)
 def list_members(team: str) -> ResponseReturnValue:
     """Who is in a team."""
     there = teams.acting_in(auth.user(), team, Action.SEE_TEAM)
-    return jsonify([views.member(it) for it in teams.memberships(team_id=there.team_id)])
+    roles, found = listing.wanted_words("role", ROLES), teams.memberships(team_id=there.team_id)
+    return listing.of_rows([it for it in found if it.role in (roles or ROLES)], MEMBERS, "user", views.member)
 
 
 @blueprint.put(MEMBER)

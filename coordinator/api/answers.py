@@ -35,14 +35,23 @@ def _known(error: Any) -> ResponseReturnValue:
     return _answer(error.status, error.code, error.detail, **headers)
 
 
+CODES = {
+    400: "bad_request", 404: "not_found", 405: "method_not_allowed", 406: "not_acceptable", 408: "too_slow",
+    411: "length_required", 412: "precondition_failed", 413: "body_too_large", 415: "unsupported_media_type",
+    416: "range_not_satisfiable", 417: "expectation_failed", 429: "too_many_requests",
+}  # fmt: skip
+"""Of what Flask and Werkzeug refuse; any other of their statuses is bad_request or internal_error."""
+
+
 def _http(error: Any) -> ResponseReturnValue:
     details = {
         404: "There is nothing at this address.",
         405: f"This address takes {', '.join(sorted(error.valid_methods or ()))} only." if error.code == 405 else "",
     }
     headers = {"Allow": ", ".join(error.valid_methods or ())} if error.code == 405 else {}
-    code = str(error.name or "error").lower().replace(" ", "_")
-    return _answer(error.code or 500, code, details.get(error.code) or str(error.description), **headers)
+    status = error.code or 500
+    code = CODES.get(status, "bad_request" if status < 500 else "internal_error")
+    return _answer(status, code, details.get(status) or str(error.description), **headers)
 
 
 def _away(error: Exception) -> ResponseReturnValue:

@@ -30,6 +30,8 @@ class Description:
     """Its parameters after the question mark, as a TypedDict or a pydantic model; a field's name is the parameter's."""
     headers: Any = None
     """The headers it looks at, alike: `idempotency_key` is Idempotency-Key."""
+    alternatives: tuple[Bytes, ...] = ()
+    """What it answers instead where a parameter asks for that."""
     sends: Any = None
     """The headers of its answer, alike."""
     refuses: dict[int, str] = field(default_factory=dict)

@@ -6,19 +6,21 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from .. import builds, manifests, queries
+from .. import builds, manifests, pages, queries
 from ..builds import MEGABYTE, part_count, part_size, size_of_part
 from ..errors import BadRequest, NotFound
 from ..models import Build
 from ..parts import parts
 from ..permissions import Action
-from . import auth, views
+from . import auth, listing, views
 from .auth import needs
 from .described import tells
 from .forms.environments import BuildForm, EnvironmentInFull, ListedEnvironment, UploadForm
+from .parameters import Paged, PageOfEnvironments
 from .schemas import Body, Object, body
 
 blueprint = Blueprint("environments", __name__, url_prefix="/api/v1/environments")
+ORDERS: pages.Keys[ListedEnvironment] = {"env_id": lambda its: (its["env_id"],)}
 VERSION = "/<env_id>/versions/<version>"
 MAX_BODY = 512 * 1024
 """A manifest may have half of it."""
@@ -105,14 +107,16 @@ def retire(env_id: str, version: str) -> ResponseReturnValue:
 
 @blueprint.get("")
 @needs(Action.READ)
-@tells(list[ListedEnvironment])
+@tells(list[ListedEnvironment], query=PageOfEnvironments, sends=Paged)
 def index() -> ResponseReturnValue:
     """What can be trained in, and the caller's own builds that cannot (yet, or any more)."""
     catalogue = parts(current_app).catalogue
     rows = _by_name(queries.builds_of(auth.user()))
     stored = [views.environment(env_id, its) for env_id, its in rows.items()]
     installed = [views.installed(it) for it in catalogue.environments.values() if it.env_id not in rows]
-    return jsonify(sorted(stored + installed, key=lambda it: str(it["env_id"])))
+    kind, source = listing.wanted_text("kind"), listing.wanted_text("source")
+    found = [it for it in stored + installed if kind in (None, it["kind"]) and source in (None, it["source"])]
+    return listing.of_rows(found, ORDERS, "env_id", lambda its: its)
 
 
 @blueprint.get("/<env_id>")

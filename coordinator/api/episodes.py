@@ -4,7 +4,7 @@ import re
 from itertools import chain
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, jsonify, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
 
 from .. import queries, recordings
@@ -12,26 +12,26 @@ from ..errors import BadRequest
 from ..extensions import db
 from ..parts import parts
 from ..permissions import Action
-from . import auth, views
+from . import auth, listing, views
 from .auth import needs
 from .described import Bytes, tells
-from .files import wanted_number
 from .forms.results import EpisodeForm
-from .parameters import OfAttempt, PageOfEpisodes
+from .listing import wanted_number
+from .parameters import OfAttempt, Paged, PageOfEpisodes
 
 blueprint = Blueprint("episodes", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>/episodes")
-MOST = 1_000
 USUAL = 100
 
 
 @blueprint.get("")
 @needs(Action.READ)
-@tells(list[EpisodeForm], query=PageOfEpisodes)
+@tells(list[EpisodeForm], query=PageOfEpisodes, sends=Paged)
 def index(run_id: UUID) -> ResponseReturnValue:
     """The recorded episodes, oldest first, a page at a time."""
     queries.job_of(auth.user(), run_id)
-    limit = min(wanted_number("limit") or USUAL, MOST)
-    return jsonify([views.episode(row) for row in recordings.listed(run_id, wanted_number("attempt"), _after(), limit)])
+    asked = listing.asked(recordings.ORDERS, "recorded", unasked=USUAL)
+    page = recordings.listed(run_id, wanted_number("attempt"), _after(), asked)
+    return listing.answer(page, [views.episode(row) for row in page.rows])
 
 
 @blueprint.get("/<int:episode>")

@@ -2,47 +2,58 @@
 
 from uuid import UUID
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, current_app
 from flask.typing import ResponseReturnValue
 
-from .. import messages, queries
-from ..errors import BadRequest, Conflict, NotFound
+from .. import messages, pages, queries
+from ..errors import Conflict, NotFound
 from ..models import Artifact
 from ..parts import parts
 from ..permissions import Action
 from ..zipped import Member, zipped
-from . import auth, views
+from . import auth, listing, views
 from .auth import needs
 from .described import tells
-from .downloads import FILE, begun, download, stored
+from .downloads import FILE, STORED, begun, download, made, stored
 from .forms.results import FileForm
-from .parameters import OfAttempt
+from .listing import wanted_number, wanted_text
+from .parameters import Conditional, OfAttempt, Paged, PageOfFiles
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
-METRICS = "metrics_data.json"
+METRICS, METRICS_KIND = "metrics_data.json", "metrics"
+LAST = (2**31, 0, METRICS)
+ORDERS: pages.Keys[Artifact | None] = {
+    "created_at": lambda its: (its.attempt, pages.moment(its.created_at), its.name) if its else LAST,
+    "name": lambda its: (its.name, its.attempt) if its else (METRICS, 0),
+}
+"""None is the file that is made when it is asked for."""
 NOT_IN_ZIP = ("recording",)
 
 
 @blueprint.get("/files")
 @needs(Action.READ)
-@tells(list[FileForm], query=OfAttempt)
+@tells(list[FileForm], query=PageOfFiles, sends=Paged)
 def index(run_id: UUID) -> ResponseReturnValue:
-    """Every file of every attempt, oldest first; with `attempt`, of that one."""
+    """Every file of every attempt, oldest first; with `attempt`, of that one, with `kind`, of that kind."""
     queries.job_of(auth.user(), run_id)
-    rows = [views.file(row) for row in queries.files_of(run_id, wanted_number("attempt"))]
-    return jsonify([*rows, views.made_file(METRICS, "metrics")])
+    kind, rows = wanted_text("kind"), queries.files_of(run_id, wanted_number("attempt"))
+    found = [its for its in [*rows, None] if kind in (None, its.kind if its else METRICS_KIND)]
+    return listing.of_rows(found, ORDERS, "created_at", _shown)
+
+
+def _shown(its: Artifact | None) -> FileForm:
+    return views.file(its) if its else views.made_file(METRICS, METRICS_KIND)
 
 
 @blueprint.get("/files/<name>")
 @needs(Action.READ)
-@tells(FILE, query=OfAttempt, refuses={410: ""})
+@tells(STORED, query=OfAttempt, headers=Conditional, refuses={410: ""})
 def show(run_id: UUID, name: str) -> ResponseReturnValue:
     """The newest attempt's file of that name; with `attempt`, that one's."""
     queries.job_of(auth.user(), run_id)
     attempt = wanted_number("attempt")
     if name == METRICS:
-        content = _metrics(run_id, attempt)
-        return download(lambda: iter([content]), name, len(content))
+        return made(_metrics(run_id, attempt), name)
     found = [row for row in queries.files_of(run_id, attempt) if row.name == name]
     if not found:
         which = f"attempt {attempt} of run {run_id}" if attempt else f"run {run_id}"
@@ -65,16 +76,6 @@ def archive(run_id: UUID) -> ResponseReturnValue:
     metrics = _metrics(run_id, attempt)  # now: when the answer is sent, its request is over
     members.append(Member(METRICS, job.updated_at, lambda: iter([metrics])))
     return download(lambda: begun(zipped(members)), f"{run_id}.zip", None)
-
-
-def wanted_number(name: str) -> int | None:
-    """A whole number of the query string. Raises BadRequest."""
-    text = request.args.get(name)
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or not 0 < len(text) <= 9:
-        raise BadRequest(f"{name}: It must be a whole number, not {text[:80]!r}.")
-    return int(text)
 
 
 def _for_zip(rows: list[Artifact]) -> list[Artifact]:

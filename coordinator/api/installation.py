@@ -7,11 +7,12 @@ from .. import credentials, installation, teams, tokens, users
 from ..errors import Conflict
 from ..permissions import Action, Scope
 from . import account_views as views
-from . import auth
+from . import auth, listing
 from .accounts import USUAL_DAYS
 from .auth import needs
 from .described import tells
 from .forms.people import MemberForm, NewUser, UserForm
+from .parameters import Paged, PageOfUsers
 from .schemas import Body, Name, body
 
 blueprint = Blueprint("installation", __name__, url_prefix="/api/v1")
@@ -39,10 +40,11 @@ class TeamBody(Body):
 
 @blueprint.get("/users")
 @needs(Action.MANAGE_INSTALLATION)
-@tells(list[UserForm])
+@tells(list[UserForm], query=PageOfUsers, sends=Paged)
 def list_users() -> ResponseReturnValue:
     """Everybody, by name."""
-    return jsonify([views.user(*listed) for listed in users.everybody()])
+    page = users.page(listing.asked(users.ORDERS, "name"))
+    return listing.answer(page, [views.user(*listed) for listed in page.rows])
 
 
 @blueprint.post("/users")

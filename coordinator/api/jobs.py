@@ -4,25 +4,38 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, current_app, jsonify, request
+from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import hyperparameters, idempotency, initialization, jobs, queries, recordings, teams, time_limits
+from .. import (
+    hyperparameters,
+    idempotency,
+    initialization,
+    job_list,
+    jobs,
+    metric_list,
+    queries,
+    recordings,
+    teams,
+    time_limits,
+)
+from ..lifecycle import JobState
 from ..models import Job
 from ..parts import parts
 from ..permissions import Action, Caller
-from . import auth, views
+from . import auth, listing, views
 from .auth import needs
 from .described import tells
-from .files import wanted_number
 from .forms.jobs import TrainJob, TrainJobInFull
 from .forms.results import Summary
-from .parameters import Idempotent, OfAttempt, OfTeam
+from .listing import wanted_moment, wanted_number, wanted_text, wanted_words
+from .parameters import Idempotent, Paged, PageOfJobs, PageOfMetrics
 from .repeats import once
 from .schemas import TrainJobBody, body
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/train-jobs")
 NO_OTHER = "The run that it names is not there for the caller."
+STATES = {str(state): state.for_games for state in JobState}
 
 
 @blueprint.post("")
@@ -69,16 +82,27 @@ def _check_resume(job: Job, asked: jobs.Request) -> None:
 
 @blueprint.get("")
 @needs(Action.READ)
-@tells(list[TrainJob], query=OfTeam, refuses={404: "There is no such team."})
+@tells(list[TrainJob], query=PageOfJobs, sends=Paged, refuses={404: "There is no such team."})
 def index() -> ResponseReturnValue:
     """The caller's jobs, or those of everybody in a `team` of his; newest first."""
-    who = auth.user()
-    if (team := request.args.get("team")) is None:
-        rows = queries.jobs_of(who)
+    who, which, asked = auth.user(), _which(), listing.asked(job_list.ORDERS, "-created_at")
+    if (team := wanted_text("team")) is None:
+        page = job_list.of_user(who, which, asked)
     else:
-        rows = queries.jobs_of_team(teams.acting_in(who, team, Action.READ).team_id)
+        page = job_list.of_team(teams.acting_in(who, team, Action.READ).team_id, which, asked)
+    rows = page.rows
     models, owners = queries.newest_models([row.run_id for row in rows]), auth.owners_of(rows)
-    return jsonify([views.job(row, owners[row.run_id], models.get(row.run_id)) for row in rows])
+    return listing.answer(page, [views.job(row, owners[row.run_id], models.get(row.run_id)) for row in rows])
+
+
+def _which() -> job_list.Which:
+    states, for_games = wanted_words("state", STATES), wanted_words("job_status", STATES.values())
+    if for_games is not None:
+        states = {state for state in states or STATES if STATES[state] in for_games}
+    return job_list.Which(
+        states, wanted_text("env_id"), wanted_text("behavior_name"), wanted_text("created_by"), wanted_moment("since"),
+        wanted_moment("until"),
+    )  # fmt: skip
 
 
 @blueprint.get("/<uuid:run_id>")
@@ -112,11 +136,13 @@ def cancel(run_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("/<uuid:run_id>/metrics")
 @needs(Action.READ)
-@tells(list[Summary], query=OfAttempt)
+@tells(list[Summary], query=PageOfMetrics, sends=Paged)
 def metrics(run_id: UUID) -> ResponseReturnValue:
     """Every summary of the training so far, with every statistic; with `attempt`, also what was trained again."""
     queries.job_of(auth.user(), run_id)
-    return jsonify([views.metric(row) for row in queries.metrics_of(run_id, wanted_number("attempt"))])
+    asked = listing.asked(metric_list.ORDERS, "trained")
+    page = metric_list.of_run(run_id, wanted_number("attempt"), wanted_text("behaviour"), asked)
+    return listing.answer(page, [views.metric(row) for row in page.rows])
 
 
 def _changed(result: tuple[Any, Any]) -> ResponseReturnValue:

@@ -12,7 +12,7 @@ from ..permissions import Action
 from . import auth
 from .auth import needs
 from .described import Bytes, tells
-from .files import wanted_number
+from .listing import wanted_number
 from .parameters import OfLog
 
 blueprint = Blueprint("logs", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")

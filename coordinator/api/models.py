@@ -2,31 +2,32 @@
 
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, current_app
 from flask.typing import ResponseReturnValue
 
 from wire.files import TrainFile, bundle_size, stream_bundle
 
-from .. import held, messages, queries
+from .. import held, messages, pages, queries
 from ..errors import Conflict, NotFound
 from ..models import Artifact
 from ..parts import parts
 from ..permissions import Action, Caller
-from . import auth, views
+from . import auth, listing, views
 from .auth import Door, needs
 from .described import tells
-from .downloads import FILE, download, stored
-from .files import wanted_number
+from .downloads import FILE, STORED, download, stored
 from .forms.results import Model
-from .parameters import OfVersion
+from .listing import wanted_number
+from .parameters import Conditional, OfVersion, Paged, PageOfModels
 
 NO_MODEL = "There is no model yet."
 blueprint = Blueprint("models", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
+ORDERS: pages.Keys[Artifact] = {"version": lambda its: (its.attempt, its.name)}
 
 
 @blueprint.get("/nn-model")
 @needs(Action.READ, guests=True)
-@tells(FILE, query=OfVersion, refuses={409: NO_MODEL, 410: ""})
+@tells(STORED, query=OfVersion, headers=Conditional, refuses={409: NO_MODEL, 410: ""})
 def nn_model(run_id: UUID) -> Response:
     """The newest model as ONNX, or the one of a `version`. Old games send no token here; they are served where the
     operator allows it."""
@@ -39,11 +40,11 @@ def nn_model(run_id: UUID) -> Response:
 
 @blueprint.get("/models")
 @needs(Action.READ)
-@tells(list[Model])
+@tells(list[Model], query=PageOfModels, sends=Paged)
 def index(run_id: UUID) -> ResponseReturnValue:
     """Every model of the job with its manifest, oldest first."""
     queries.job_of(auth.user(), run_id)
-    return jsonify([views.model(row) for row in queries.models_of(run_id)])
+    return listing.of_rows(queries.models_of(run_id), ORDERS, "version", views.model)
 
 
 @blueprint.get("/train-results")
@@ -60,7 +61,7 @@ def train_results(run_id: UUID) -> Response:
 
 @blueprint.get("/checkpoint")
 @needs(Door.NODES)
-@tells(FILE, refuses={410: ""})
+@tells(STORED, headers=Conditional, refuses={410: ""})
 def checkpoint(run_id: UUID) -> Response:
     """The newest checkpoint, for a node that trains the run, or another one that begins with its weights."""
     return stored(held.checkpoint(auth.node_id(), run_id), "checkpoint.pt")

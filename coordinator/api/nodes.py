@@ -9,19 +9,21 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, held, jobs, nodes, queries, recordings, resends, time_limits, waiting
+from .. import builds, held, jobs, nodes, pages, queries, recordings, resends, time_limits, waiting
 from ..errors import Conflict
-from ..models import Job
+from ..models import Job, Node
 from ..parts import parts
 from ..permissions import Action
-from . import auth, views
+from . import auth, listing, views
 from .auth import Door, needs
 from .described import tells
 from .forms.nodes import CheckLinks, Claimed, Greeting, HandedIn, HeartbeatAnswer, LinkForm, NodeForm
+from .parameters import Paged, PageOfNodes
 from .schemas import CheckBody, ClaimBody, NodeBody, SelfCheckBody, UploadBody, body
 
 blueprint = Blueprint("nodes", __name__, url_prefix=NODE_API)
 NOT_ITS = "The attempt is not the node's (any more)."
+ORDERS: pages.Keys[Node] = {"name": lambda its: (its.name,)}
 
 
 @blueprint.post("/hello")
@@ -129,10 +131,12 @@ def build_check(build_id: UUID) -> ResponseReturnValue:
 
 @blueprint.get("")
 @needs(Action.SEE_NODES)
-@tells(list[NodeForm])
+@tells(list[NodeForm], query=PageOfNodes, sends=Paged)
 def index() -> ResponseReturnValue:
-    """The nodes there are."""
-    return jsonify([views.node(row) for row in queries.nodes()])
+    """The nodes there are, or those with a `label`."""
+    label = listing.wanted_text("label")
+    found = [row for row in queries.nodes() if label is None or label in row.has.get("labels", ())]
+    return listing.of_rows(found, ORDERS, "name", views.node)
 
 
 def _spec(job: Job, node: UUID) -> JobSpec:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask
@@ -17,6 +17,7 @@ from .forms import Error
 from .json_schemas import Schema, Schemas
 from .openapi_answers import JSON, described, header, refusal, responses
 from .openapi_words import ABOUT, PATH, SECURITY, STATUSES, TAG_OF, TAGS, TITLE
+from .parameters import Conditional, Paged, Tagged, TaggedPage
 
 CONVERTERS: dict[str, Schema] = {
     "uuid": {"type": "string", "format": "uuid"},
@@ -67,7 +68,14 @@ def _operations(app: Flask) -> Iterator[Operation]:
         need, its = need_of(view), description_of(view)
         if need and its and not rule.websocket:
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-                yield Operation(rule, method, view, need, its)
+                yield Operation(rule, method, view, need, _tagged(its, method))
+
+
+def _tagged(its: Description, method: str) -> Description:
+    """With what etags.py does to all JSON that is read."""
+    if method != "GET" or isinstance(its.answer, Bytes):
+        return its
+    return replace(its, headers=its.headers or Conditional, sends=TaggedPage if its.sends is Paged else Tagged)
 
 
 def _told(its: Description) -> Iterator[Any]:

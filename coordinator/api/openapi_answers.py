@@ -62,9 +62,14 @@ def _success(its: Description, schemas: Schemas) -> Schema:
         sent.append(answer.headers)
     else:
         schema = schemas.told(answer)
-        made = {"description": _about(schema, schemas), "content": {JSON: {"schema": schema}}}
-    fields = [field for form in sent if form for field in schemas.unfolded(form)["properties"].items()]
-    headers = {header(name): described(its) | {"required": True} for name, its in fields}
+        others: Schema = {other.media: {"schema": {"type": "string"}} for other in its.alternatives}
+        made = {"description": _about(schema, schemas), "content": {JSON: {"schema": schema}, **others}}
+    forms = [schemas.unfolded(form) for form in sent if form]
+    headers = {
+        header(name): described(field) | {"required": name in form.get("required", []) and not its.alternatives}
+        for form in forms
+        for name, field in form["properties"].items()
+    }
     return made | ({"headers": headers} if headers else {})
 
 

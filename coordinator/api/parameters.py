@@ -1,12 +1,16 @@
 """Parameters after the question mark, and headers, as the API's document describes them; each route checks its own."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from .forms import Id
 from .schemas import Name
 
+SHOWN = r"^[^\x00-\x1f\x7f]+$"
+Words = Annotated[str, Field(min_length=1, max_length=200, pattern=SHOWN)]
+At = Annotated[str, Field(min_length=1, max_length=200, json_schema_extra={"format": "date-time"})]
 Whole = Annotated[int, Field(ge=0, le=999_999_999)]
 
 
@@ -38,13 +42,142 @@ class OfLog(OfAttempt, total=False):
     """Of one of the two only."""
 
 
-class PageOfEpisodes(OfAttempt, total=False):
-    """Which of many episodes."""
+class Part(TypedDict, total=False):
+    """A part of a list."""
 
-    limit: Whole
-    """So many at most; 100 when not said, never more than 1000."""
+    limit: Annotated[int, Field(ge=1, le=1_000)]
+    """So many at most."""
+    cursor: Annotated[str, Field(min_length=1, max_length=2_000, pattern=SHOWN)]
+    """Goes on where a page ended, as the header Link of that page says."""
+
+
+class Since(TypedDict, total=False):
+    """Of when."""
+
+    since: At
+    """From that moment on."""
+    until: At
+    """What was before that moment."""
+
+
+class PageOfJobs(Part, OfTeam, Since, total=False):
+    """Which jobs."""
+
+    order: Literal["created_at", "-created_at"]
+    """By what; with `-` before it the other way round. `-created_at` when not said."""
+    state: Words
+    """One or several exact states, divided by commas."""
+    job_status: Words
+    """One or several of the six words that games know, divided by commas."""
+    env_id: Name
+    """Of that environment; a name without @version means all its versions."""
+    behavior_name: Name
+    """Of that behaviour."""
+    created_by: Name
+    """Of the user with that name or id."""
+
+
+class PageOfMetrics(Part, OfAttempt, total=False):
+    """Which summaries."""
+
+    order: Literal["trained", "-trained"]
+    """As they were trained, or the other way round."""
+    behaviour: Name
+    """Of that behaviour."""
+
+
+class PageOfModels(Part, total=False):
+    """Which models."""
+
+    order: Literal["version", "-version"]
+    """By what; with `-` before it the other way round."""
+
+
+class PageOfFiles(Part, OfAttempt, total=False):
+    """Which files."""
+
+    order: Literal["created_at", "-created_at", "name", "-name"]
+    """By what; with `-` before it the other way round. `created_at` when not said."""
+    kind: Name
+    """Of that kind."""
+
+
+class PageOfEpisodes(Part, OfAttempt, total=False):
+    """Which of many episodes; 100 when no limit is said."""
+
+    order: Literal["recorded", "-recorded"]
+    """As they were recorded, or the other way round."""
     after: Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,10}$")]
-    """Those after this one, as `attempt.number` of the last one of the page before."""
+    """Those after this one, an `attempt.number`."""
+
+
+class PageOfEnvironments(Part, total=False):
+    """Which environments."""
+
+    order: Literal["env_id", "-env_id"]
+    """By name, or the other way round."""
+    kind: Name
+    """Of that kind."""
+    source: Literal["store", "installation"]
+    """From where."""
+
+
+class PageOfNodes(Part, total=False):
+    """Which nodes."""
+
+    order: Literal["name", "-name"]
+    """By name, or the other way round."""
+    label: Name
+    """With that label."""
+
+
+class PageOfTokens(Part, OfTeam, total=False):
+    """Which tokens."""
+
+    order: Literal["created_at", "-created_at", "name", "-name"]
+    """By what; with `-` before it the other way round. `-created_at` when not said."""
+
+
+class PageOfTeams(Part, total=False):
+    """Which teams."""
+
+    order: Literal["name", "-name"]
+    """By name, or the other way round."""
+
+
+class PageOfMembers(Part, total=False):
+    """Which members."""
+
+    order: Literal["user", "-user"]
+    """By name, or the other way round."""
+    role: Words
+    """With one or several roles, divided by commas."""
+
+
+class PageOfUsers(Part, total=False):
+    """Which users."""
+
+    order: Literal["name", "-name", "created_at", "-created_at"]
+    """By what; with `-` before it the other way round. `name` when not said."""
+
+
+class PageOfAudit(Part, OfTeam, Since, total=False):
+    """Which entries, and how; 100 when no limit is said."""
+
+    order: Literal["at", "-at"]
+    """By time; the newest first when not said."""
+    everywhere: Literal["0", "1"]
+    """1: of all teams, and what belongs to none; for operators."""
+    run_id: Id
+    """Of that run."""
+    object: Name
+    """Of that: a token's id, the name of a user, team or node, env_id@version."""
+    action: Words
+    """One or several actions, or what stands before their dots, divided by commas."""
+    actor: Name
+    """By whoever has that name."""
+    format: Literal["json", "ndjson", "csv"]
+    """A page as a JSON list, which is usual; or everything, an entry a line, or as CSV."""
 
 
 class Idempotent(TypedDict, total=False):
@@ -68,8 +201,23 @@ class Tagged(TypedDict):
     """To be sent as If-None-Match next time."""
 
 
+class Paged(TypedDict):
+    """Headers of a list."""
+
+    link: NotRequired[str]
+    """The address of the next page, as `rel="next"`, where there is one."""
+
+
+class TaggedPage(Paged, Tagged):
+    """Both."""
+
+
 class Attachment(TypedDict):
     """Headers of a file."""
 
     content_disposition: str
     """The name under which it is to be kept."""
+
+
+class StoredFile(Attachment, Tagged):
+    """Headers of a file that never changes: the tag is its SHA-256."""

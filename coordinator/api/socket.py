@@ -199,7 +199,7 @@ def _has_succeeded(run_id: UUID) -> bool:
 
 def _refuse(ws: Server, error: CoordinatorError, code: int) -> None:
     try:
-        ws.send(messages.error(error.detail))
+        ws.send(messages.error(error.detail, error.code))
         ws.close(code, error.detail[:120])
     except (ConnectionClosed, OSError):
         log.debug("A game left before it could be told: %s", error.detail)

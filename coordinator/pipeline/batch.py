@@ -163,10 +163,12 @@ WITH moved_attempts AS (
   SELECT 'job.' || new.change, jobs.run_id::text, jobs.team_id, 'node', nodes.name, nodes.id, 'node ' || nodes.name,
          jsonb_build_object('from', new.before, 'to', new.after, 'attempt', new.attempt)
   FROM unnest(CAST(:changed_ids AS uuid[]), CAST(:changed_attempts AS bigint[]), CAST(:changes AS text[]),
-              CAST(:before AS text[]), CAST(:after AS text[])) AS new(run_id, attempt, change, before, after)
+              CAST(:before AS text[]), CAST(:after AS text[]))
+    WITH ORDINALITY AS new(run_id, attempt, change, before, after, place)
   JOIN jobs ON jobs.run_id = new.run_id
   JOIN attempts ON attempts.run_id = new.run_id AND attempts.number = new.attempt
   JOIN nodes ON nodes.id = attempts.node_id
+  ORDER BY new.place
 )
 INSERT INTO events (run_id, seq, final, frame)
 SELECT run_id, seq, false, frame

@@ -37,7 +37,16 @@ COMMANDS: dict[str, list[str]] = {
     "teams remove": [TEAM, "stranger"], "tokens create": ["stranger"], "tokens revoke": ["{token}"],
     "nodes enroll": ["third {new}"], "nodes drain": ["other-node"], "nodes release": ["node"],
 }  # fmt: skip
-READ_ONLY = {"users list", "teams list", "tokens list", "broker check", "rejected", "create-bucket", "recorder"}
+READ_ONLY = {
+    "users list",
+    "teams list",
+    "tokens list",
+    "audit export",
+    "broker check",
+    "rejected",
+    "create-bucket",
+    "recorder",
+}
 NOT_YET = {Audited.NODE_REVOKED, Audited.TEAM_CHANGED}
 """Kinds of entries that nothing writes."""
 

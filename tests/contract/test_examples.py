@@ -57,7 +57,7 @@ WRITTEN: dict[str, Callable[[], Any]] = {
     "metrics": lambda: json.loads(messages.metrics(5, 1, METRIC) or ""),
     "status": lambda: json.loads(messages.status(RUN, 4, 1, JobState.RUNNING, None)),
     "status_failed": lambda: json.loads(messages.status(RUN, 6, 1, JobState.FAILED, BROKEN)),
-    "error": lambda: json.loads(messages.error(f"There is no run {RUN} among your jobs.")),
+    "error": lambda: json.loads(messages.error(f"There is no run {RUN} among your jobs.", "not_found")),
     "training_facts": facts,
     "outcome": lambda: Outcome.from_wire(example("outcome")).to_wire(),
     "outcome_failed": lambda: Outcome(RUN, 1, "failed", 1, BROKEN, cause="user").to_wire(),

@@ -31,6 +31,7 @@ READ = "           401    401     401     401     404      in     in   in    in 
 SUBMIT = "         401    401     401     401     in       403    in   in    in    401  401   in"
 CHANGE = "         401    401     401     401     404      403    403  in    in    401  401   in"
 MANAGE = "         401    401     401     401     404      403    403  403   in    401  401   in"
+OPERATE = "        401    401     401     401     403      403    403  403   403   401  401   in"
 REVOKE = "         401    401     401     401     404      404    404  in    in    401  401   in"
 OF_ITSELF = "      401    401     401     401     401      401    401  401   401   in   in    401"
 OPERATE = "        401    401     401     401     403      403    403  403   403   401  401   in"
@@ -38,13 +39,14 @@ ITS_NODE = "       401    401     401     401     401      401    401  401   401
 ITS_NEED = "       401    401     401     401     401      401    401  401   401   in   404   401"
 NOT_YOURS = OF_ITSELF  # that is another node's answer: tests/contract/test_node_reach.py
 
+AUDIT = "/api/v1/audit"
 OF_A_RUN = ("metrics", "configuration", "bundle", "nn-model", "models", "files", "files/<name>", "files.zip", "logs",
             "episodes", "episodes/<int:episode>", "train-results")  # fmt: skip
 EXPECTED = {
     ("GET", "/livez"): ANYBODY, ("GET", "/readyz"): ANYBODY,
     ("GET", "/api/v1/openapi.json"): ANYBODY, ("GET", "/api/v1/asyncapi.json"): ANYBODY,
     ("GET", "/api/docs"): ANYBODY, ("GET", "/api/docs/<asset>"): ANYBODY,
-    ("GET", "/api/v1/me"): ONES_OWN,
+    ("GET", "/api/v1/me"): ONES_OWN, ("GET", AUDIT): ONES_OWN,
     ("GET", "/api/v1/tokens"): ONES_OWN, ("POST", "/api/v1/tokens"): ONES_OWN,
     ("DELETE", "/api/v1/tokens/<uuid:token_id>"): REVOKE,
     ("GET", "/api/v1/teams"): ONES_OWN, ("GET", MEMBERS): READ,
@@ -111,6 +113,14 @@ def test_a_run_is_begun_with_the_weights_of_one_that_the_caller_sees(its: Studio
 
 def test_the_list_of_a_team_is_for_those_who_are_in_it(its: Studio) -> None:
     assert answers(its, "GET", READ, lambda: (f"{URL}?team={TEAM}", None)) == table(READ)
+
+
+def test_the_audit_of_a_team_is_for_those_who_are_in_it(its: Studio) -> None:
+    assert answers(its, "GET", READ, lambda: (f"{AUDIT}?team={TEAM}", None)) == table(READ)
+
+
+def test_the_audit_of_everything_is_for_operators(its: Studio) -> None:
+    assert answers(its, "GET", OPERATE, lambda: (f"{AUDIT}?everywhere=1", None)) == table(OPERATE)
 
 
 def test_the_tokens_of_a_team_are_listed_for_its_owner(its: Studio) -> None:

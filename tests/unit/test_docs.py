@@ -14,11 +14,13 @@ from flask import Flask
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
-from coordinator import messages, retries
-from coordinator.api import socket, views
+from coordinator import messages, retries, web_worker
+from coordinator.api import answers, socket, views
 from coordinator.api.auth import Owner
 from coordinator.app import create_app
+from coordinator.audit import Audited
 from coordinator.config import Config
+from coordinator.errors import CoordinatorError
 from coordinator.lifecycle import TRANSITIONS, JobState
 from wire.codec import decode
 from wire.settings import SETTINGS, WORKER_CONTROL
@@ -84,7 +86,7 @@ def test_a_jobs_fields_are_those_of_the_protocol() -> None:
         ("STATUS", messages.status(RUN_ID, 1, 1, JobState.FAILED, "It failed.")),
         ("METRICS", messages.metrics(1, 1, {"behaviour": "B", "step": 1, "time_elapsed": 1.0, "mean_reward": 0.0,
                                             "std_reward": None})),
-        ("ERROR", messages.error("No.")),
+        ("ERROR", messages.error("No.", "not_found")),
         ("LOG", messages.log(1, 5, "trainer", "A line.\n")),
         ("SKIPPED", messages.skipped(3)),
         ("CHECKPOINT", messages.checkpoint(1, 1, 1)),
@@ -96,6 +98,23 @@ def test_a_messages_fields_are_those_of_the_protocol(name: str, frame: str | Non
     assert row
     assert int(row[1]) == message.pop("msg_id")
     assert set(re.findall(r"`(\w+)`", row[2])) == {*message}
+
+
+def test_the_codes_of_errors_are_those_of_the_protocol() -> None:
+    told = {(int(status), code) for status, code in re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PROTOCOL, re.MULTILINE)}
+    raised = {(kind.status, kind.code) for kind in _kinds(CoordinatorError)}
+    refused = {(status, code) for status, code, _ in (web_worker.NO_REQUEST, *web_worker.REFUSALS.values())}
+    elsewhere = {(400, "bad_handshake"), (500, "internal_error")}
+    assert told == {its for its in raised if its[0] != 500} | {*answers.CODES.items()} | refused | elsewhere
+
+
+def _kinds(of: type[CoordinatorError]) -> set[type[CoordinatorError]]:
+    return {of}.union(*[_kinds(kind) for kind in of.__subclasses__()])
+
+
+def test_every_action_of_the_audit_is_in_the_protocol_and_no_other() -> None:
+    table = PROTOCOL.split("\n## Audit\n")[1].split("\n## ")[0].split("| of | actions |")[1]
+    assert re.findall(r"`([\w.]+)`", table) == [*Audited]
 
 
 def test_the_close_codes_are_those_of_the_protocol() -> None:

@@ -43,12 +43,14 @@ def test_a_failure_carries_its_cause() -> None:
 
 
 def test_an_error_uses_a_number_that_games_ignore() -> None:
-    assert json.loads(messages.error("No.")) == {"msg_id": 10, "detail": "No."}
+    assert json.loads(messages.error("No.", "not_found")) == {
+        "msg_id": 10, "detail": "No.", "code": "not_found",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("frame", [
     messages.status(RUN, 1, 1, JobState.RUNNING, "Zeile\n\u00e4 \u2028 \U0001f600"), messages.metrics(1, 1, METRIC),
-    messages.error("line\nbreak"),
+    messages.error("line\nbreak", "bad_request"),
 ])  # fmt: skip
 def test_every_frame_is_one_line_with_a_json_object(frame: str) -> None:
     assert "\n" not in frame
