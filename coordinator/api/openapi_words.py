@@ -17,8 +17,8 @@ TAGS = {
     "training nodes": "For the programs on training machines, with a node's token; the list of nodes is for people.",
     "operation": "Whether the process is there, and these documents.",
 }
-TAG_OF = {"jobs": "jobs", "accounts": "people", "installation": "people", "audit": "people", "environments": "environments",
-          "nodes": "training nodes", "health": "operation", "documents": "operation"}  # fmt: skip
+TAG_OF = {"jobs": "jobs", "accounts": "people", "installation": "people", "audit": "people",
+          "environments": "environments", "nodes": "training nodes", "health": "operation", "documents": "operation"}  # fmt: skip
 """By blueprint; the others are about results."""
 PATH = {
     "run_id": "The job's id.",
