@@ -18,7 +18,8 @@ TAGS = {
     "operation": "Whether the process is there, and these documents.",
 }
 TAG_OF = {"jobs": "jobs", "accounts": "people", "installation": "people", "audit": "people",
-          "environments": "environments", "nodes": "training nodes", "health": "operation", "documents": "operation"}  # fmt: skip
+          "environments": "environments", "nodes": "training nodes", "health": "operation",
+          "documents": "operation"}  # fmt: skip
 """By blueprint; the others are about results."""
 PATH = {
     "run_id": "The job's id.",
