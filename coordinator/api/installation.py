@@ -63,7 +63,11 @@ def create_user() -> ResponseReturnValue:
 
 @blueprint.put("/users/<user>")
 @needs(Action.MANAGE_INSTALLATION)
-@tells(UserForm, body=UserChangeBody, refuses={409: "That is the caller himself."})
+@tells(
+    UserForm,
+    body=UserChangeBody,
+    refuses={409: "That is the caller, or one who can't be an operator."},
+)
 def change_user(user: str) -> ResponseReturnValue:
     """Makes him an operator or disables him, or takes that back. Nobody changes himself, so one operator stays."""
     found, wanted = users.named(user), body(UserChangeBody)

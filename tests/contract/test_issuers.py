@@ -15,12 +15,14 @@ from coordinator.extensions import db
 from coordinator.issuers.door import Issuers
 from coordinator.issuers.identity import EXPIRED
 from coordinator.issuers.signed import NOT_TRUSTED
+from coordinator.models import AuditEntry
 from coordinator.parts import parts
 from coordinator.permissions import Role
 from services.stack import Stack
 from tests.conftest import Template, config_of, fresh_database, running
 from tests.issuer import ISSUER, SECRET, SETTINGS, KeyServer, by_secret, claims, key_server, rsa, session, signed
 from tests.jobs import URL, Client, bearer, body
+from tests.people import people
 
 Headers = dict[str, str]
 ME, TICKET = "/api/v1/me", URL + "/{}/ticket"
@@ -126,8 +128,19 @@ def test_nobody_from_outside_is_ever_an_operator(app: Flask, client: Client) -> 
         with pytest.raises(exc.IntegrityError, match="users_operators_are_ours"):
             db.session.execute(text("UPDATE users SET is_operator = true WHERE name = 'climber'"))
         db.session.rollback()
-    tokens.forget()
+        operator = people().headers("operator")
+    answer = client.put("/api/v1/users/climber", json={"is_operator": True}, headers=operator)
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert client.get("/api/v1/users", headers=his).status_code == 403
+
+
+def test_it_is_noted_who_came_and_from_where(app: Flask, client: Client) -> None:
+    client.get(ME, headers=outside("noted"))
+    with app.app_context():
+        (entry,) = db.session.query(AuditEntry).filter_by(object="Name of noted").all()
+    assert (entry.action, entry.actor_type, entry.actor, entry.token, entry.origin) == (
+        "user.made", "user", "Name of noted", ISSUER, "127.0.0.1")  # fmt: skip
+    assert entry.details == {"issuer": ISSUER, "subject": "noted"}
 
 
 def test_requests_that_come_at_once_make_one_user(app: Flask) -> None:

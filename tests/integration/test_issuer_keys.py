@@ -35,8 +35,8 @@ def server() -> Iterator[KeyServer]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(key_host, "STEP_SECONDS", 0.5)
-    monkeypatch.setattr(key_host, "ALL_SECONDS", 1.0)
+    monkeypatch.setattr(key_host, "STEP_SECONDS", 0.3)
+    monkeypatch.setattr(key_host, "ALL_SECONDS", 0.5)
 
 
 def trouble(url: str) -> str:

@@ -209,7 +209,7 @@ def test_a_name_is_made_one_that_can_be_seen(name: Any, shown: str) -> None:
 
 def test_keys_are_fetched_once_and_again_for_one_that_is_new() -> None:
     host = Host(rsa())
-    issuers = trusting(host, auth_jwks_url="https://a.b/keys", auth_jwks_seconds=0.001)
+    issuers = trusting(host, auth_jwks_url="https://a.b/keys", auth_jwks_seconds=1e-9)
     assert [issuers.identity(signed()).subject for _ in range(3)] == ["u-1"] * 3
     assert host.asked == 1
     host.known = (rsa(), elliptic())
@@ -226,7 +226,7 @@ def test_ids_that_are_unknown_do_not_wear_out_the_host() -> None:
 
 def test_keys_that_are_known_outlive_their_host() -> None:
     host = Host(rsa())
-    issuers = trusting(host, auth_jwks_url="https://a.b/keys", auth_jwks_seconds=0.001)
+    issuers = trusting(host, auth_jwks_url="https://a.b/keys", auth_jwks_seconds=1e-9)
     issuers.identity(signed())
     host.known = ()
     with pytest.raises(Unavailable, match=AWAY):
