@@ -21,6 +21,7 @@ WELL_KNOWN = {
 LEAST_SECRET_BYTES = 32
 SHORT = (f"it is shorter than {LEAST_SECRET_BYTES} bytes: whoever has one token could find it out by trying. "
          "`openssl rand -base64 48` makes a good one")  # fmt: skip
+KEYS_BEGIN = ("-----BEGIN", "ssh-", "ecdsa-", "{")
 FOR_OTHERS = (
     "it is not set, while an outside issuer's tokens are taken: those that it signs for others would be good here"
 )
@@ -60,6 +61,8 @@ RULES = (
     Rule("NEXTAUTH_SECRET", lambda its: _is_short(its.nextauth_secret), SHORT),
     Rule("AUTH_JWT_SECRET", lambda its: bool(its.auth_jwt_secret and its.auth_jwks_url),
          "it is set beside AUTH_JWKS_URL. An issuer signs by its keys or by a secret: set one of them"),
+    Rule("AUTH_JWT_SECRET", lambda its: its.auth_jwt_secret.lstrip().startswith(KEYS_BEGIN),
+         "it is a key, whose public half others know, and not a secret. Keys are published, for AUTH_JWKS_URL"),
     Rule("AUTH_JWKS_URL", lambda its: bool(its.auth_jwks_url) and not _is_private(its.auth_jwks_url),
          "it is not https, so others could put their keys in place of the issuer's. http is for this machine only"),
     Rule("AUTH_ISSUER", lambda its: _takes_signed(its) and not its.auth_issuer, FOR_OTHERS),

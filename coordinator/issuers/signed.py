@@ -27,7 +27,7 @@ class Signed:
         allowed = tuple(word for word in words if word in BY_KEY) if config.auth_jwks_url else BY_SECRET
         self._registry = JWSRegistry(algorithms=allowed, strict_check_header=False)
         self._key = _published(config, fetch) if config.auth_jwks_url else OctKey.import_key(config.auth_jwt_secret)
-        audiences = tuple(one.strip() for one in config.auth_audience.split(","))
+        audiences = tuple(one.strip() for one in config.auth_audience.split(",") if one.strip())
         self._expected = Expected(config.auth_issuer, audiences, name_claim=config.auth_name_claim)
 
     def identity(self, text: str) -> Identity:

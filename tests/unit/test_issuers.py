@@ -13,14 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
+from coordinator import outsiders, users
 from coordinator.config import Config
 from coordinator.errors import NotAuthenticated, Unavailable
 from coordinator.issuers import sessions
 from coordinator.issuers.door import MOST_CHARACTERS, Issuers
-from coordinator.issuers.identity import EXPIRED, NOT_FOR_US, NOT_YET, displayed
+from coordinator.issuers.identity import EXPIRED, NOT_FOR_US, NOT_YET, Identity, displayed
 from coordinator.issuers.keys import AWAY
 from coordinator.issuers.signed import NOT_TRUSTED
-from tests.issuer import ISSUER, SECRET, SETTINGS, by_secret, claims, elliptic, published, rsa, session, signed
+from tests.issuer import (
+    AUDIENCE,
+    ISSUER,
+    SECRET,
+    SETTINGS,
+    by_secret,
+    claims,
+    elliptic,
+    published,
+    rsa,
+    session,
+    signed,
+)
 
 NEEDED = {"database_url": "postgresql://nobody@localhost/none", "broker_url": "amqp://localhost/none"}
 LATER, EARLIER = time.time() + 3_600, time.time() - 3_600
@@ -205,6 +218,18 @@ def test_the_key_of_a_session_is_the_one_that_nextauth_derives() -> None:
 ])  # fmt: skip
 def test_a_name_is_made_one_that_can_be_seen(name: Any, shown: str) -> None:
     assert displayed(name, "u-1") == shown
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_a_name_is_one_that_a_user_may_have(name: str, subject: str) -> None:
+    its = Identity(ISSUER, subject, displayed(name, subject), datetime.now(UTC))
+    for one in outsiders.names(its):
+        users.check_name(one)
+
+
+def test_an_audience_that_is_empty_is_none() -> None:
+    issuers = trusting(auth_jwt_secret=SECRET, auth_audience=f"{AUDIENCE},,")
+    assert refusal(issuers, by_secret(claims(aud=["", "else"]))) == NOT_FOR_US.format("aud")
 
 
 def test_keys_are_fetched_once_and_again_for_one_that_is_new() -> None:

@@ -85,6 +85,7 @@ def test_an_outside_issuer_may_be_trusted(config: Config) -> None:
     (BY_SECRET, {"auth_jwt_secret": "k" * 31}, "AUTH_JWT_SECRET"),
     (BY_SECRET, {"nextauth_secret": "n" * 31}, "NEXTAUTH_SECRET"),
     (BY_KEYS, {"auth_jwt_secret": "k" * 32}, "AUTH_JWT_SECRET"),
+    (BY_SECRET, {"auth_jwt_secret": "-----BEGIN PUBLIC KEY-----" + "M" * 400}, "AUTH_JWT_SECRET"),
     (BY_KEYS, {"auth_jwks_url": "http://login.example.com/keys"}, "AUTH_JWKS_URL"),
     (BY_KEYS, {"auth_jwks_url": "http://10.0.0.1/keys"}, "AUTH_JWKS_URL"),
     (BY_KEYS, {"auth_jwks_url": "http://127.0.0.1.example.com/keys"}, "AUTH_JWKS_URL"),
