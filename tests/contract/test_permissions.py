@@ -18,7 +18,8 @@ from services.platform import Platform
 from services.stack import Stack
 from tests.conftest import Template, config_of, fresh_database, running
 from tests.integration.live import connect, farewell
-from tests.jobs import URL, body
+from tests.issuer import AUDIENCE, ISSUER, SECRET, by_secret
+from tests.jobs import URL, bearer, body
 from tests.people import CALLERS, People, people
 from tests.studio import ATTEMPT, BUILD, ENVIRONMENTS, MEMBERS, RUN, TEAM, VERSION, Asks, Studio, asked, studio
 from wire.names import NODE_API
@@ -31,7 +32,6 @@ READ = "           401    401     401     401     404      in     in   in    in 
 SUBMIT = "         401    401     401     401     in       403    in   in    in    401  401   in"
 CHANGE = "         401    401     401     401     404      403    403  in    in    401  401   in"
 MANAGE = "         401    401     401     401     404      403    403  403   in    401  401   in"
-OPERATE = "        401    401     401     401     403      403    403  403   403   401  401   in"
 REVOKE = "         401    401     401     401     404      404    404  in    in    401  401   in"
 OF_ITSELF = "      401    401     401     401     401      401    401  401   401   in   in    401"
 OPERATE = "        401    401     401     401     403      403    403  403   403   401  401   in"
@@ -73,23 +73,27 @@ SOCKETS = {"/ws/v1/client-stream": READ}
 @pytest.fixture(scope="module")
 def its(stack: Stack, template: Template) -> Iterator[Studio]:
     """One studio for all: what a test changes, it makes for itself."""
-    with fresh_database(stack, template) as name, running(config_of(stack, name)) as app:
+    trusts = {"auth_issuer": ISSUER, "auth_audience": AUDIENCE, "auth_jwt_secret": SECRET, "auth_scope": "admin"}
+    with fresh_database(stack, template) as name, running(config_of(stack, name, **trusts)) as app:
         steps.connect(parts(app).storage, parts(app).publisher, parts(app).config)
         yield studio(app)
         reported.disconnect(dispatch_uid="pipeline")
 
 
 def table(line: str) -> dict[str, str]:
-    return dict(zip(CALLERS, line.split(), strict=True))
+    """Whom an outside issuer has signed in is a stranger as any other."""
+    told = dict(zip(CALLERS, line.split(), strict=True))
+    return told | {"outsider": told["stranger"]}
 
 
 def answers(its: Studio, method: str, line: str, ask: Callable[[], Asks]) -> dict[str, str]:
     """What each caller was answered. A conflict counts as let in, where none is waited for."""
     told = {}
     refusals = {401, 403, 404} | ({409} if "409" in line else set())
-    for caller in CALLERS:
+    callers = {caller: its.people.headers(caller) for caller in CALLERS} | {"outsider": bearer(by_secret())}
+    for caller, headers in callers.items():
         path, content = ask()
-        answer = its.client.open(path, method=method, json=content, headers=its.people.headers(caller))
+        answer = its.client.open(path, method=method, json=content, headers=headers)
         assert answer.status_code < 500, answer.text
         told[caller] = str(answer.status_code) if answer.status_code in refusals else "in"
     return told
@@ -161,7 +165,9 @@ def test_everybody_is_answered_at_the_socket_too(
     assert platform.socket_url.endswith(rule)
     maker = at_the_socket.headers("maker")
     run_id = requests.post(platform.url + URL, json=body(), headers=maker, timeout=30).json()["run_id"]
-    assert {who: _at_the_socket(platform, at_the_socket.tokens[who], run_id) for who in CALLERS} == table(line)
+    assert {who: _at_the_socket(platform, at_the_socket.tokens[who], run_id) for who in CALLERS} == dict(
+        zip(CALLERS, line.split(), strict=True)
+    )
 
 
 def _at_the_socket(platform: Platform, token: str | None, run_id: str) -> str:
