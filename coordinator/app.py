@@ -28,6 +28,7 @@ from .api import (
     socket,
 )
 from .api import installation as installation_routes
+from .api import limits as limit_routes
 from .api import logs as log_routes
 from .api import models as model_routes
 from .api.admission import BEARER
@@ -40,6 +41,7 @@ from .environments import Catalogue
 from .extensions import db, migrate, sock
 from .front_door import FrontDoor
 from .issuers.door import Issuers
+from .limits import Limits
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
@@ -74,8 +76,8 @@ def create_app(config: Config | None = None) -> Flask:
     addresses.register(app)
     auth.register(app)
     etags.register(app)
-    for module in (accounts, audit, installation_routes, jobs, environments, files, model_routes, log_routes, episodes,
-                   nodes, reproduction, health, documents, socket):  # fmt: skip
+    for module in (accounts, audit, installation_routes, limit_routes, jobs, environments, files, model_routes,
+                   log_routes, episodes, nodes, reproduction, health, documents, socket):  # fmt: skip
         app.register_blueprint(module.blueprint)
     sock.init_app(app)
     cli.register(app)
@@ -127,4 +129,5 @@ def _build(app: Flask, config: Config) -> None:
         live=Live(config.broker_url, hub, beat, newest, newest_logs),
         publisher=Publisher(config.broker_url),
         issuers=Issuers(config),
+        limits=Limits(config.limits_of_users, config.limits_of_teams),
     ).install(app)

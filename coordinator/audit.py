@@ -55,6 +55,7 @@ class Audited(StrEnum):
     TEAM_CHANGED = "team.changed"
     MEMBER_PUT = "member.put"
     MEMBER_REMOVED = "member.removed"
+    LIMIT_SET = "limit.set"
     TOKEN_MADE = "token.made"  # noqa: S105
     TOKEN_REVOKED = "token.revoked"  # noqa: S105
     NODE_ENROLLED = "node.enrolled"

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from wire.names import TASK_VERIFY, build_key
 
-from . import audit, ledger, permissions
+from . import allowance, audit, ledger, permissions
 from .audit import Audited
 from .environments import Environment, Store, environment_of
 from .errors import Conflict, NotFound
@@ -57,9 +57,11 @@ def begin(storage: Storage, who: Caller, wanted: Upload) -> Build:
     """A build that is to be uploaded now. Raises NotAllowed, and Conflict for a version that is there or another team's
     name."""
     permissions.require(who, Action.SUBMIT)
+    allowance.granted(who)
     _lock_name(wanted.env_id)
-    _check_team(who, wanted.env_id)
+    is_new = _is_new(who, wanted.env_id)
     _make_way(storage, who, _find(wanted.env_id, wanted.version))
+    allowance.check_build(db.session, who, wanted.size, is_new)
     made = uuid4()
     build = Build(id=made, env_id=wanted.env_id, version=wanted.version, owner_id=who.user_id, team_id=who.team_id,
                   sha256=wanted.sha256, size=wanted.size, manifest=wanted.manifest, key=build_key(made),
@@ -167,10 +169,13 @@ def _lock_name(env_id: str) -> None:
     db.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"environment {env_id}", 0))))
 
 
-def _check_team(who: Caller, env_id: str) -> None:
+def _is_new(who: Caller, env_id: str) -> bool:
+    """Whether nobody has this name. Raises Conflict where another team has it."""
     first = select(Build.team_id).where(Build.env_id == env_id).order_by(Build.created_at).limit(1)
-    if db.session.scalar(first) not in (None, who.team_id):
+    team_id = db.session.scalar(first)
+    if team_id not in (None, who.team_id):
         raise Conflict(f"Environment {env_id!r} belongs to another team: choose another name.")
+    return team_id is None
 
 
 def _make_way(storage: Storage, who: Caller, build: Build | None) -> None:

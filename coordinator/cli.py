@@ -13,6 +13,7 @@ from . import nodes as training_nodes
 from .api import asyncapi, documents, openapi
 from .cli_accounts import of_teams, of_tokens, users
 from .cli_audit import of_audit
+from .cli_limits import limits
 from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps
@@ -27,7 +28,7 @@ rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
-    for command in (users, of_teams, of_tokens, of_audit, nodes, recorder, show_flower, storage, rejected,
+    for command in (users, of_teams, of_tokens, of_audit, limits, nodes, recorder, show_flower, storage, rejected,
                     rabbitmq, rest_document, messages_document):  # fmt: skip
         app.cli.add_command(command)
 

@@ -11,6 +11,7 @@ from typing import Self
 from wire.variables import read_settings, setting
 
 from .errors import BadConfiguration
+from .limit_kinds import FORM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,16 @@ class Config:
     max_body_bytes: int = setting(65_536, "largest body of a request, in bytes")
     request_seconds: int = setting(
         75, "how long a client may take to send a request, its headers and then its body, or may be idle before"
+    )
+    limits_of_users: str = setting(
+        "",
+        "limits of each user that are not the usual ones, as in jobs_queued=100, sockets=0 (0: none); "
+        "docs/protocol.md has all",
+        form=FORM,
+    )
+    limits_of_teams: str = setting("", "the same for a team", form=FORM)
+    wrong_tokens_per_minute: int = setting(
+        600, "wrong tokens from one address, in each web process, after which it must wait; 0: no limit", zero=True
     )
     max_attempts: int = setting(
         3, "how often a job may fail by its node's fault, for want of memory or by standing still, until it is FAILED"

@@ -5,7 +5,7 @@ that worked a moment ago is taken at its word here.
 """
 
 import time
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, OperationalError
@@ -14,6 +14,12 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 AWAY = (OperationalError, InterfaceError, InternalError, NoConnectionFree)
 """What is raised while PostgreSQL is away, starts, or takes nothing: the same work may be done later."""
 IDLE_SECONDS = 1.0
+
+
+class Executes(Protocol):
+    """A session or a connection."""
+
+    def execute(self, statement: Any, /) -> Any: ...
 
 
 def check_idle(engine: Engine) -> None:

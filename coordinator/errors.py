@@ -1,11 +1,15 @@
 """Every error the coordinator raises on purpose. Its text is a sentence for the person who caused it."""
 
+import math
+
 
 class CoordinatorError(Exception):
     """Base of all; `status` is the HTTP status it becomes, `code` stays the same when the sentence changes."""
 
     status = 500
     code = "error"
+    retry_after: int | None = None
+    """Seconds after which the same request may work."""
 
     @property
     def detail(self) -> str:
@@ -60,6 +64,28 @@ class Conflict(CoordinatorError):
     status, code = 409, "conflict"
 
 
+class LimitReached(CoordinatorError):
+    """More was asked for than the user or his team may have. Waiting alone does not help."""
+
+    status, code = 403, "limit_reached"
+
+
+class TooMany(LimitReached):
+    """The same, of something that grows less by itself: `retry_after` says when to try again."""
+
+    status = 429
+
+    def __init__(self, sentence: str, retry_after: float) -> None:
+        super().__init__(sentence)
+        self.retry_after = max(1, math.ceil(retry_after))
+
+
+class TooManyRequests(TooMany):
+    """Requests come faster than they may."""
+
+    code = "too_many_requests"
+
+
 class KeyReused(CoordinatorError):
     """An Idempotency-Key that came with another request before."""
 
@@ -70,12 +96,14 @@ class Unavailable(CoordinatorError):
     """Something the coordinator needs is away for the moment; the same request may work soon."""
 
     status, code = 503, "unavailable"
+    retry_after: int | None = 2
 
 
 class Gone(Unavailable):
     """A stored file is not there any more, or not whole: the same request will not work later either."""
 
     status, code = 410, "gone"
+    retry_after = None
 
 
 class RejectedBuild(CoordinatorError):

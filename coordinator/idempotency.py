@@ -7,13 +7,14 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from . import queries
+from .connections import Executes
 from .errors import Conflict, KeyReused, NotFound
 from .extensions import db
 from .models import IdempotencyKey, Job
@@ -33,12 +34,6 @@ class Key:
 
 class Taken(Exception):
     """Another request with this key was faster by a moment: its job is the answer to this one, too."""
-
-
-class Executes(Protocol):
-    """A session or a connection: whatever makes the job."""
-
-    def execute(self, statement: Any, /) -> Any: ...
 
 
 def key_for(who: Caller, name: str, asked: dict[str, Any]) -> Key:

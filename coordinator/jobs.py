@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, text, update
+from sqlalchemy import func, select, text, update
 
 from wire.codec import encode
 from wire.jobs import Has
-from wire.names import DEFAULT_PRIORITY, DEFAULT_TRAINER, TASK_TRAIN, train_queue
+from wire.names import DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import audit, idempotency, ledger, messages, nodes, permissions, placement, queries
+from . import allowance, audit, idempotency, ledger, messages, nodes, permissions, placement, queries
 from .audit import Audited
 from .errors import Conflict
 from .extensions import db
@@ -56,6 +56,8 @@ class Request:
     rerun_of: UUID | None = None
     time_limit: int | None = None
     """Seconds; None: without end."""
+    priority: int | None = None
+    """None: the usual one; of a resumed job, its own."""
 
 
 _SUBMIT = text("""
@@ -73,7 +75,8 @@ WITH job AS (
 ), told AS (
   INSERT INTO events (run_id, seq, final, frame) SELECT run_id, 1, false, :frame FROM job
 ), task AS (
-  INSERT INTO outbox (task, run_id, attempt, priority, queue) SELECT :task, run_id, 1, priority, queue FROM job
+  INSERT INTO outbox (task, run_id, attempt, priority, queue, owner_id, team_id, queued_at)
+  SELECT :task, run_id, 1, priority, queue, owner_id, team_id, queued_at FROM job
 ), noted AS (
   INSERT INTO audit (action, object, team_id, actor_type, actor, actor_id, token, token_id, origin, details)
   SELECT 'job.submitted', run_id::text, team_id, :actor_type, :actor, :actor_id, :token, :token_id, :origin,
@@ -86,9 +89,10 @@ SELECT job.*, pg_notify(:channel, '') FROM job
 def submit(who: Caller, request: Request, key: idempotency.Key | None = None) -> Any:
     """A new job, its first event and the task that will train it: one statement, for it is the busiest command.
 
-    Raises NotAllowed, and idempotency.Taken where a request with the same key has made its job meanwhile.
+    Raises NotAllowed, LimitReached, and idempotency.Taken where a request with the same key has made its job meanwhile.
     """
     permissions.require(who, Action.SUBMIT)
+    priority = allowance.check_job(who, request.steps, request.num_envs, request.priority)
     run_id, needs = uuid4(), placement.needs(request.requires, request.trainer)
     values = {
         "run_id": run_id, "owner_id": who.user_id, "team_id": who.team_id, "state": JobState.SUBMITTED,
@@ -96,7 +100,7 @@ def submit(who: Caller, request: Request, key: idempotency.Key | None = None) ->
         "env_id": request.env_id, "agent_id": request.agent_id, "num_of_areas": request.num_of_areas,
         "behaviour": request.behaviour, "steps": request.steps,
         "seed": secrets.randbelow(2**31) if request.seed is None else request.seed,
-        "priority": DEFAULT_PRIORITY, "task": TASK_TRAIN, "channel": ledger.OUTBOX_CHANNEL,
+        "priority": priority, "task": TASK_TRAIN, "channel": ledger.OUTBOX_CHANNEL,
         "frame": messages.status(run_id, 1, 1, JobState.SUBMITTED, None),
         "env_version": request.env_version, "build_id": request.build_id, "trainer": request.trainer,
         "num_envs": request.num_envs, "checkpoint_interval": request.checkpoint_interval,
@@ -108,6 +112,7 @@ def submit(who: Caller, request: Request, key: idempotency.Key | None = None) ->
     with db.engine.begin() as connection:  # a session would cost more than the statement
         if key:
             idempotency.take(connection, key, run_id)
+        allowance.check_queue(connection, who, request.steps)
         return connection.execute(_SUBMIT, values).one()
 
 
@@ -115,8 +120,9 @@ def resume(who: Caller, run_id: UUID, request: Request, key: idempotency.Key | N
     """Trains a succeeded job for `request.steps` more. A job that still waits or runs is answered as it is.
 
     Raises NotFound and NotAllowed for a job that is not the caller's to change, Conflict for one that failed or trains
-    something else, and idempotency.Taken as `submit` does.
+    something else, LimitReached, and idempotency.Taken as `submit` does.
     """
+    allowance.check_job(who, request.steps, request.num_envs, request.priority)
     if key:
         idempotency.take(db.session, key, run_id)
     job = _to_change(who, run_id)
@@ -131,13 +137,15 @@ def resume(who: Caller, run_id: UUID, request: Request, key: idempotency.Key | N
                        f"new job with initialize_from.")  # fmt: skip
     told = None
     if state is JobState.SUCCEEDED:
+        allowance.check_queue(db.session, who, request.steps)
         job.checkpoint_interval = request.checkpoint_interval or job.checkpoint_interval
         job.time_limit = request.time_limit or job.time_limit
+        job.priority = request.priority or job.priority
         job.job_type, job.steps, job.steps_before = "RESUME", request.steps, _reached(job)
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
         job.seed = job.seed if request.seed is None else request.seed
         job.recording = job.recording | request.recording
-        job.first_attempt = job.attempt + 1
+        job.first_attempt, job.queued_at = job.attempt + 1, db.session.execute(select(func.now())).scalar_one()
         job.cancel_requested_at = None  # one that came too late for the training before is not meant for this one
         told = ledger.next_attempt(job, Change.RESUMED)
     db.session.commit()

@@ -92,15 +92,23 @@ def store(told: Iterable[Told]) -> None:
 
 def queue(task: str, job: Job, attempt: int) -> None:
     """A task that must reach the broker, as part of this transaction; the relay hears of it at the commit."""
-    row = insert(Outbox).values(task=task, run_id=job.run_id, attempt=attempt, priority=job.priority, queue=job.queue)
-    db.session.execute(row)
-    db.session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
+    whose = {"owner_id": job.owner_id, "team_id": job.team_id, "queued_at": job.queued_at}
+    its = {"task": task, "run_id": job.run_id, "attempt": attempt, "priority": job.priority, "queue": job.queue}
+    db.session.execute(insert(Outbox).values(its | whose))
+    wake_relay()
 
 
 def done(task: str, run_id: UUID, attempt: int) -> datetime | None:
-    """What the outbox asked for has been done. Returns since when it has asked for it."""
+    """What the outbox asked for has been done. Returns when it was first sent; a training makes room for the next."""
     its = (Outbox.task == task, Outbox.run_id == run_id, Outbox.attempt == attempt)
-    return db.session.scalar(delete(Outbox).where(*its).returning(Outbox.created_at))
+    if task == TASK_TRAIN:
+        wake_relay()
+    return db.session.scalar(delete(Outbox).where(*its).returning(Outbox.first_sent_at))
+
+
+def wake_relay() -> None:
+    """Once this transaction has ended there is something to send, or room for it."""
+    db.session.execute(select(func.pg_notify(OUTBOX_CHANNEL, "")))
 
 
 def send_again(task: str, run_id: UUID, attempt: int, after: timedelta) -> None:

@@ -1,6 +1,6 @@
 """What an app is made of, found through the app: nothing is global, nothing is built at import time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import Flask
@@ -8,9 +8,11 @@ from flask import Flask
 from .config import Config
 from .environments import Catalogue
 from .issuers.door import Issuers
+from .limits import Limits
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
+from .meters import Meters
 from .storage import Storage
 
 _KEY = "train-jobs"
@@ -27,6 +29,8 @@ class Parts:
     live: Live
     publisher: Publisher
     issuers: Issuers
+    limits: Limits
+    meters: Meters = field(default_factory=Meters)
 
     def install(self, app: Flask) -> None:
         app.extensions[_KEY] = self

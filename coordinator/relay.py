@@ -1,7 +1,8 @@
 """The outbox to RabbitMQ: what a transaction promised is published, confirmed, and repeated until it is.
 
 PostgreSQL's NOTIFY wakes it; a look every second finds what a lost notification left. A row is marked as sent here and
-deleted by whoever has done what it asks, so the sweeper can send again what the broker has lost.
+deleted by whoever has done what it asks, so the sweeper can send again what the broker has lost. Trainings
+are held back until nodes have room for them (coordinator/dispatch.py); everything else goes at once.
 """
 
 import logging
@@ -11,12 +12,12 @@ from typing import Any
 
 from celery import Celery
 from flask import Flask
-from sqlalchemy import bindparam, func, update
+from sqlalchemy import bindparam, func, text, update
 from sqlalchemy import select as sql_select
 
 from wire.names import TASK_TRAIN, TASK_VERIFY
 
-from . import broker
+from . import broker, dispatch
 from .extensions import db
 from .ledger import OUTBOX_CHANNEL
 from .models import Outbox
@@ -52,6 +53,7 @@ class Relay:
             while not stop.is_set():
                 while self.send_batch(sender):
                     stop.wait(GATHER_SECONDS)
+                stop.wait(GATHER_SECONDS)  # or many submits that must wait anyway would keep it looking
                 select.select([raw], [], [], 1.0)
                 raw.poll()
                 raw.notifies.clear()
@@ -60,14 +62,15 @@ class Relay:
             connection.close()
 
     def send_batch(self, sender: broker.ConfirmedSender) -> int:
-        """Sends up to a hundred waiting tasks and returns how many there were."""
+        """Sends up to a hundred tasks and as many trainings, and returns how many there were."""
         with db.engine.begin() as connection:
-            rows = connection.execute(_WAITING).all()
+            rows = [*connection.execute(_TASKS), *dispatch.due(connection)]
             for row in rows:
                 self._send(row, sender)
             sender.wait()
             if rows:
                 connection.execute(_SENT, {"ids": [row.id for row in rows]})
+                dispatch.note(connection, rows)
         return len(rows)
 
     def _send(self, row: Any, sender: broker.ConfirmedSender) -> None:
@@ -80,11 +83,15 @@ class Relay:
         sender.sent()
 
 
-_WAITING = (
-    sql_select(Outbox.id, Outbox.task, Outbox.run_id, Outbox.build_id, Outbox.attempt, Outbox.priority, Outbox.queue)
-    .where(Outbox.sent_at.is_(None))
+_TASKS = (
+    sql_select(*Outbox.__table__.c)
+    .where(Outbox.sent_at.is_(None), text("task <> 'train.run'"))
     .order_by(Outbox.id)
     .limit(BATCH)
     .with_for_update(skip_locked=True)
 )
-_SENT = update(Outbox).where(Outbox.id.in_(bindparam("ids", expanding=True))).values(sent_at=func.now())
+_SENT = (
+    update(Outbox)
+    .where(Outbox.id.in_(bindparam("ids", expanding=True)))
+    .values(sent_at=func.now(), first_sent_at=func.coalesce(Outbox.first_sent_at, func.now()))
+)

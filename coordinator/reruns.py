@@ -1,9 +1,10 @@
 """The same run once more: a new job with everything that decided the first one."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from . import idempotency, jobs, permissions, queries
+from . import allowance, idempotency, jobs, permissions, queries
 from .errors import Conflict
 from .extensions import db
 from .lifecycle import JobState
@@ -22,7 +23,7 @@ def start(who: Caller, run_id: UUID, key: idempotency.Key | None = None) -> Any:
         raise Conflict(f"Run {run_id} was never started, so there is nothing to compare with. Submit a new job.")
     if job.initialize_key and not queries.is_kept(job.initialize_key):
         raise Conflict(f"Run {run_id} began with a checkpoint of run {job.initialize_from}, which is no longer kept.")
-    request = same(job)
+    request = replace(same(job), priority=min(job.priority, allowance.highest_priority(who)))
     db.session.close()  # many at once must not wait for a second connection while each keeps its first
     return jobs.submit(who, request, key)
 

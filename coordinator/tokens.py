@@ -112,6 +112,11 @@ def remembered(shown: Hashable, look_up: Callable[[], tuple[Bearer, float]]) -> 
     return found
 
 
+def was_good(digest: bytes) -> bool:
+    """Whether it was, when it was last looked up here: it may have been revoked since."""
+    return digest in _known
+
+
 def forget() -> None:
     """What a token may do has just been changed by this process: it knows none any more."""
     _known.clear()

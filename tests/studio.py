@@ -20,6 +20,7 @@ from wire.names import NODE_API, build_key
 
 TEAM, MAKER = f"{STUDIO} admin", "maker admin"
 ENVIRONMENTS, MEMBERS = "/api/v1/environments", "/api/v1/teams/<team>/members"
+LIMITS = "/api/v1/limits"
 RUN, VERSION = f"{URL}/<uuid:run_id>", f"{ENVIRONMENTS}/<env_id>/versions/<version>"
 ATTEMPT, BUILD = f"{NODE_API}/attempts/<uuid:run_id>/<int:attempt>", f"{NODE_API}/builds/<uuid:build_id>"
 
@@ -121,6 +122,9 @@ ASKS: dict[tuple[str, str], Callable[[Studio], Asks]] = {
     ("GET", MEMBERS): lambda its: (f"/api/v1/teams/{TEAM}/members", None),
     ("PUT", f"{MEMBERS}/<user>"): lambda its: (its.newcomer(), {"role": "member"}),
     ("DELETE", f"{MEMBERS}/<user>"): lambda its: (its.newcomer(), None),
+    **{(method, f"{LIMITS}/{of}/<{of[:-1]}>/<limit>"): lambda its, of=of, who=who: (  # type: ignore[misc]
+        f"{LIMITS}/{of}/{who}/sockets", {"value": 1_000}) for method in ("PUT", "DELETE")
+       for of, who in (("users", MAKER), ("teams", TEAM))},
     ("POST", URL): lambda its: (URL, body()),
     ("DELETE", RUN): lambda its: (f"{URL}/{its.run_id()}", None),
     ("POST", f"{RUN}/cancel"): lambda its: (f"{URL}/{its.run_id()}/cancel", None),

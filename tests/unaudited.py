@@ -9,11 +9,12 @@ NOT_AUDITED = {
     "audit", "alembic_version",
     "events", "metrics", "log_pieces", "episodes",  # what is told of trainings
     "outbox", "dropped_objects", "idempotency_keys", "pulses",  # what is still to be done
-    "rejected_messages", "rejected_counts", "tickets",
+    "rejected_messages", "rejected_counts", "tickets", "turns",
 }  # fmt: skip
 KINDS = {
     "jobs": "job", "attempts": "job|attempt", "artifacts": "file|job", "builds": "build", "build_checks": "build",
     "users": "user", "teams": "team|user", "members": "member|team|user", "tokens": "token", "nodes": "node",
+    "limits": "limit",
 }  # fmt: skip
 """Which kinds of entries tell of the rows of a table. A new table is to be put here, or among those above."""
 UNNOTED = {

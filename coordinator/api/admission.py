@@ -10,7 +10,7 @@ from .. import queries, tickets, tokens
 from ..config import Config
 from ..errors import NotAllowed, NotAuthenticated, NotFound
 from ..permissions import Caller
-from . import auth
+from . import auth, pacing
 from .answers import DATABASE_AWAY
 from .schemas import Hello
 
@@ -24,8 +24,8 @@ GUESTS_WATCH = "Without a token a run can be watched, and nothing else. Send a t
 class Admission:
     """One socket's right to watch one run: it lasts as long as its token, and as the token's user sees the run."""
 
-    def __init__(self, shown: auth.Shown | None, watched: queries.Watched) -> None:
-        self.watched = watched
+    def __init__(self, shown: auth.Shown | None, watched: queries.Watched, who: Caller | None) -> None:
+        self.watched, self.who = watched, who
         self._shown = shown
         """Of the token; None of an old game that has none."""
         self._next = time.monotonic() + tokens.KNOWN_SECONDS
@@ -52,9 +52,11 @@ def admit(hello: Hello, config: Config) -> Admission:
     if config.serve_games_without_token and not _has_token(hello):
         if hello.logs or hello.episode:
             raise NotAuthenticated(GUESTS_WATCH)
-        return Admission(None, queries.watched(hello.run_id, None))
+        return Admission(None, queries.watched(hello.run_id, None), None)
     shown = _shown(hello)
-    return Admission(shown, queries.watched(hello.run_id, _user(shown)))
+    who = _user(shown)
+    pacing.check_request(who)
+    return Admission(shown, queries.watched(hello.run_id, who), who)
 
 
 def check_origin(config: Config) -> None:

@@ -29,7 +29,7 @@ def _answer(status: int, code: str, detail: str, **headers: str) -> ResponseRetu
 
 
 def _known(error: Any) -> ResponseReturnValue:
-    headers = {"Retry-After": "2"} if error.status == 503 else {}
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return _answer(error.status, error.code, error.detail, **headers)

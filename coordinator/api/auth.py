@@ -14,6 +14,7 @@ from ..errors import NotAllowed, NotAuthenticated
 from ..issuers.identity import Identity
 from ..parts import parts
 from ..permissions import Action, Caller
+from . import pacing
 from .proxies import CAME_BY_PROXY
 
 Shown = bytes | Identity
@@ -86,6 +87,7 @@ def guard() -> None:
         node_id()
     elif isinstance(need.of, Action):
         who = user()
+        pacing.check_request(who)
         if need.of not in OF_A_THING:
             permissions.require(who, need.of)
 
@@ -110,7 +112,7 @@ def bearer(its: Shown) -> tokens.Bearer:
     """Who it is that has shown this, in this request. Raises NotAuthenticated."""
     if isinstance(its, Identity):
         return outsiders.caller_of(its, parts(current_app).issuers.scope, request.remote_addr or "unknown")
-    found = tokens.bearer_of(its)
+    found = pacing.counting_wrong_ones(lambda: tokens.bearer_of(its), is_known=tokens.was_good(its))
     if isinstance(found, Caller) and found.is_local and not _is_of_this_machine():
         raise NotAuthenticated(IS_LOCAL)
     return found
@@ -121,6 +123,12 @@ def user() -> Caller:
     if not isinstance(g.bearer, Caller):
         raise NotAuthenticated(NO_NODE)
     return g.bearer
+
+
+def require_unless(is_given: bool, action: Action) -> None:
+    """Raises NotAllowed where the caller is not given it otherwise, and may not do that."""
+    if not is_given:
+        permissions.require(user(), action)
 
 
 def user_or_guest() -> Caller | None:

@@ -17,7 +17,7 @@ TAGS = {
     "training nodes": "For the programs on training machines, with a node's token; the list of nodes is for people.",
     "operation": "Whether the process is there, and these documents.",
 }
-TAG_OF = {"jobs": "jobs", "accounts": "people", "installation": "people", "audit": "people",
+TAG_OF = {"jobs": "jobs", "accounts": "people", "installation": "people", "audit": "people", "limits": "people",
           "environments": "environments", "nodes": "training nodes", "health": "operation",
           "documents": "operation"}  # fmt: skip
 """By blueprint; the others are about results."""
@@ -32,6 +32,7 @@ PATH = {
     "token_id": "The token's id, as the list of tokens has it.",
     "team": "The team's name.",
     "user": "The user's name.",
+    "limit": "The limit's name, as the list of limits has it.",
     "asset": "The file's name.",
 }
 """What each part of an address is that a client puts in."""
@@ -44,12 +45,14 @@ STATUSES = {
     410: "The file was stored, but is not in storage any more, or not whole.",
     413: "The body has more bytes than it may have.",
     422: "Something that was sent is missing, of the wrong type or out of range.",
+    429: "Too much at a time: too many requests, or too many jobs that wait.",
     500: "Something unexpected, which is logged.",
     503: "Something that is needed is away; nothing is lost.",
 }
 RETRY_AFTER = {"description": "Seconds after which to try again.", "schema": {"type": "integer"}, "required": True}
 HEADERS: dict[int, Schema] = {
     401: {"WWW-Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}, "required": True}},
+    429: {"Retry-After": RETRY_AFTER},
     503: {"Retry-After": RETRY_AFTER},
 }
 SECURITY = {

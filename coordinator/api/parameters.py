@@ -21,6 +21,15 @@ class OfTeam(TypedDict, total=False):
     """Of everybody in that team, which the caller must be in."""
 
 
+class OfSubject(TypedDict, total=False):
+    """Whose limits; the caller's own and those of his team when nothing is said."""
+
+    user: Name
+    """Of that user: of others, operators may see them."""
+    team: Name
+    """Of that team, which the caller must be in."""
+
+
 class OfAttempt(TypedDict, total=False):
     """Of when."""
 

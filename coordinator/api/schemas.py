@@ -10,6 +10,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from wire.codec import encode
 from wire.jobs import Has
 from wire.log_lines import HOSTILE
+from wire.names import MAX_PRIORITY
 
 from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
@@ -100,6 +101,7 @@ class TrainJobBody(Body):
     initialize_from: Annotated[UUID, Field(strict=False)] | None = None
     recording: Recording | None = None
     requires: Requires | None = None
+    priority: Annotated[int, Field(ge=1, le=MAX_PRIORITY)] | None = None
 
     def request(self) -> Request:
         env, model = self.env_config, self.nn_model_config
@@ -108,7 +110,7 @@ class TrainJobBody(Body):
             num_envs=self.num_envs, checkpoint_interval=self.checkpoint_interval, hyperparameters=self.hyperparameters,
             recording=self.recording.model_dump(exclude_none=True) if self.recording else {},
             requires=self.requires.model_dump(exclude_defaults=True) if self.requires else {},
-            initialize_from=self.initialize_from, time_limit=self.time_limit,
+            initialize_from=self.initialize_from, time_limit=self.time_limit, priority=self.priority,
         )  # fmt: skip
 
 

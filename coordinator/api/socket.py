@@ -11,7 +11,7 @@ from simple_websocket import ConnectionClosed, Server
 from wsproto.utilities import RemoteProtocolError
 
 from .. import logs, messages, queries
-from ..errors import BadRequest, CoordinatorError, Gone, NotFound, Unavailable
+from ..errors import BadRequest, CoordinatorError, Gone, NotFound, TooMany, Unavailable
 from ..extensions import db, sock
 from ..lifecycle import JobState
 from ..live.hub import Item, Subscription
@@ -19,7 +19,7 @@ from ..live.logs import LogStream
 from ..live.stream import follow
 from ..live.subscription import Place
 from ..parts import Parts, parts
-from . import admission
+from . import admission, pacing
 from .admission import Admission
 from .answers import AWAY, DATABASE_AWAY
 from .auth import Door, needs
@@ -53,11 +53,12 @@ def client_stream(ws: Server) -> None:
         hello = _hello(ws, its.config.hello_seconds)
         admitted = admission.admit(hello, its.config)
         after = _begin(hello, admitted.watched)
-        ignore_what_comes(ws)
-        _replay(ws, its, hello, admitted) if hello.episode else _serve(ws, its, admitted, after, hello.logs)
+        with pacing.socket_of(admitted.who):
+            ignore_what_comes(ws)
+            _replay(ws, its, hello, admitted) if hello.episode else _serve(ws, its, admitted, after, hello.logs)
     except Gone as error:
         _refuse(ws, error, POLICY)
-    except Unavailable as error:
+    except (Unavailable, TooMany) as error:
         _refuse(ws, error, TRY_AGAIN)
     except CoordinatorError as error:
         _refuse(ws, error, POLICY)

@@ -46,6 +46,7 @@ def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> TrainJob:
         "model": in_short(its_model) if its_model else None,
         "requires": row.requires,
         "waiting_for": row.waiting_for,
+        "priority": row.priority,
     }
 
 

@@ -4,6 +4,7 @@ from .audit import AuditEntry
 from .builds import Build, BuildCheck
 from .files import Artifact, DroppedObject, Episode
 from .jobs import Attempt, Event, Job, LogPiece, Metric
+from .limits import Limit, Turn
 from .messages import IdempotencyKey, Outbox, Pulse, RejectedCount, RejectedMessage
 from .nodes import Node
 from .people import Member, Team, Ticket, Token, User
@@ -19,6 +20,7 @@ __all__ = [
     "Event",
     "IdempotencyKey",
     "Job",
+    "Limit",
     "LogPiece",
     "Member",
     "Metric",
@@ -30,5 +32,6 @@ __all__ = [
     "Team",
     "Ticket",
     "Token",
+    "Turn",
     "User",
 ]

@@ -26,6 +26,8 @@ class Job(Base):
         Index("jobs_by_owner", "owner_id", "created_at"),
         Index("jobs_by_team", "team_id", "created_at"),
         Index("jobs_active", "state", postgresql_where=text("state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED')")),
+        Index("jobs_waiting_by_owner", "owner_id", postgresql_where=text("state = 'SUBMITTED'")),
+        Index("jobs_waiting_by_team", "team_id", postgresql_where=text("state = 'SUBMITTED'")),
     )
     run_id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
@@ -85,6 +87,8 @@ class Job(Base):
     cancel_requested_at: Mapped[datetime | None] = moment()
     deleted_at: Mapped[datetime | None] = moment()
     created_at: Mapped[datetime] = now()
+    queued_at: Mapped[datetime] = now()
+    """When its newest request came: an attempt that is lost costs the job no turn."""
     updated_at: Mapped[datetime] = now()
 
 
@@ -121,7 +125,7 @@ class Attempt(Base):
     is_fault: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     """Whether its node is to blame for that."""
     task_sent_at: Mapped[datetime | None] = moment()
-    """When its task was put into the outbox: the message by which a node came to claim it was sent after that."""
+    """When its task was first sent: the message by which a node came to claim it was sent then, or later."""
     resend: Mapped[list[str] | None] = mapped_column(JSONB)
     """Names of the files that its node is to upload again, since what came was missing or damaged; None: none."""
     resends: Mapped[int] = mapped_column(default=0, server_default="0")

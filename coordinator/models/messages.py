@@ -11,12 +11,19 @@ from wire.names import TRAIN_QUEUE
 from ..extensions import Base
 from .columns import moment, now
 
+_A_TRAINING, _NO_TRAINING = "task = 'train.run'", "task <> 'train.run'"
+
 
 class Outbox(Base):
     """A task that must reach the broker. The row goes when what it asks for has been done, not when it was sent."""
 
     __tablename__ = "outbox"
-    __table_args__ = (Index("outbox_unsent", "id", postgresql_where=text("sent_at IS NULL")),)
+    __table_args__ = (
+        Index("outbox_unsent", "id", postgresql_where=text(f"sent_at IS NULL AND {_NO_TRAINING}")),
+        Index("outbox_waiting", "queue", "team_id", "owner_id", text("priority DESC"), "queued_at", "id",
+              postgresql_where=text(f"sent_at IS NULL AND {_A_TRAINING}")),
+        Index("outbox_sent", "queue", postgresql_where=text(f"sent_at IS NOT NULL AND {_A_TRAINING}")),
+    )  # fmt: skip
     id: Mapped[int] = mapped_column(primary_key=True)
     task: Mapped[str] = mapped_column(Text)
     run_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.run_id", ondelete="CASCADE"), index=True)
@@ -24,7 +31,14 @@ class Outbox(Base):
     attempt: Mapped[int]
     priority: Mapped[int]
     queue: Mapped[str] = mapped_column(Text, default=TRAIN_QUEUE, server_default=TRAIN_QUEUE)
+    owner_id: Mapped[UUID | None]
+    team_id: Mapped[UUID | None]
+    """Of a training: whose it is."""
+    queued_at: Mapped[datetime | None] = moment()
+    """Of a training: the job's."""
     sent_at: Mapped[datetime | None] = moment()
+    first_sent_at: Mapped[datetime | None] = moment()
+    """When the first of its messages was sent: whoever came with one, it was sent then or later."""
     created_at: Mapped[datetime] = now()
 
 

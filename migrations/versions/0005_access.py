@@ -23,6 +23,47 @@ def nodes() -> None:
 
 def limits() -> None:
     """How much a user and a team may have, and whose turn is next."""
+    op.create_table('limits',
+    sa.Column('id', sa.Uuid(), nullable=False),
+    sa.Column('user_id', sa.Uuid(), nullable=True),
+    sa.Column('team_id', sa.Uuid(), nullable=True),
+    sa.Column('name', sa.Text(), nullable=False),
+    sa.Column('value', sa.BigInteger(), nullable=False),
+    sa.Column('set_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.CheckConstraint('(user_id IS NULL) <> (team_id IS NULL)', name='limits_one_subject'),
+    sa.ForeignKeyConstraint(['user_id'], ['users.id'], ondelete='CASCADE'),
+    sa.ForeignKeyConstraint(['team_id'], ['teams.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('user_id', 'name', name='limits_of_user'),
+    sa.UniqueConstraint('team_id', 'name', name='limits_of_team')
+    )
+    op.create_table('turns',
+    sa.Column('owner_id', sa.Uuid(), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.ForeignKeyConstraint(['owner_id'], ['users.id'], ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('owner_id')
+    )
+    op.add_column('jobs', sa.Column('queued_at', sa.DateTime(timezone=True), server_default=sa.text('now()'),
+                                    nullable=False))
+    op.execute("UPDATE jobs SET queued_at = created_at")
+    for column in ('owner_id', 'team_id'):
+        op.create_index(f"jobs_waiting_by_{column[:-3]}", 'jobs', [column],
+                        postgresql_where=sa.text("state = 'SUBMITTED'"))
+        op.add_column('outbox', sa.Column(column, sa.Uuid(), nullable=True))
+    for column in ('queued_at', 'first_sent_at'):
+        op.add_column('outbox', sa.Column(column, sa.DateTime(timezone=True), nullable=True))
+    op.execute("""
+    UPDATE outbox SET owner_id = jobs.owner_id, team_id = jobs.team_id, first_sent_at = sent_at,
+                      queued_at = jobs.created_at
+    FROM jobs WHERE jobs.run_id = outbox.run_id AND task = 'train.run'
+    """)
+    op.drop_index('outbox_unsent', 'outbox')
+    op.create_index('outbox_unsent', 'outbox', ['id'],
+                    postgresql_where=sa.text("sent_at IS NULL AND task <> 'train.run'"))
+    op.create_index('outbox_waiting', 'outbox', ['queue', 'team_id', 'owner_id', sa.text('priority DESC'), 'queued_at', 'id'],
+                    postgresql_where=sa.text("sent_at IS NULL AND task = 'train.run'"))
+    op.create_index('outbox_sent', 'outbox', ['queue'],
+                    postgresql_where=sa.text("sent_at IS NOT NULL AND task = 'train.run'"))
 
 
 def audit() -> None:
@@ -101,7 +142,21 @@ def no_issuers() -> None:
         op.drop_column('users', column)
 
 
+def no_limits() -> None:
+    for index in ('outbox_sent', 'outbox_waiting', 'outbox_unsent'):
+        op.drop_index(index, 'outbox')
+    op.create_index('outbox_unsent', 'outbox', ['id'], postgresql_where=sa.text('sent_at IS NULL'))
+    for column in ('first_sent_at', 'queued_at', 'team_id', 'owner_id'):
+        op.drop_column('outbox', column)
+    for index in ('jobs_waiting_by_team', 'jobs_waiting_by_owner'):
+        op.drop_index(index, 'jobs')
+    op.drop_column('jobs', 'queued_at')
+    op.drop_table('turns')
+    op.drop_table('limits')
+
+
 def downgrade() -> None:
     """Takes back each part, the last one first."""
     no_issuers()
     no_audit()
+    no_limits()

@@ -36,11 +36,13 @@ COMMANDS: dict[str, list[str]] = {
     "teams create": ["lab {new}", "stranger"], "teams add": [TEAM, "stranger"],
     "teams remove": [TEAM, "stranger"], "tokens create": ["stranger"], "tokens revoke": ["{token}"],
     "nodes enroll": ["third {new}"], "nodes drain": ["other-node"], "nodes release": ["node"],
+    "limits set": ["--user", "stranger", "sockets", "5"], "limits reset": ["--user", "stranger", "sockets"],
 }  # fmt: skip
 READ_ONLY = {
     "users list",
     "teams list",
     "tokens list",
+    "limits list",
     "audit export",
     "openapi",
     "asyncapi",

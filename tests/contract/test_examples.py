@@ -39,7 +39,7 @@ def job() -> dict[str, Any]:
         created_at=datetime.fromisoformat("2026-11-23T01:55:05.378354+00:00"),
         num_envs=1, checkpoint_interval=None, time_limit=None, recording={"every": 1, "max_mb": 50},
         hyperparameters={"learning_rate": 0.001}, initialize_from=None,
-        rerun_of=None, comparison=None, requires={}, waiting_for=None,
+        rerun_of=None, comparison=None, requires={}, waiting_for=None, priority=5,
         cancel_requested_at=datetime.fromisoformat("2026-11-23T01:56:00+00:00"),
     )  # fmt: skip
     return views.job(row, Owner(UUID("6163e4b1-4418-47f9-ba67-80ec905b8748"), "player", "studio"))

@@ -74,7 +74,7 @@ def test_the_agents_id_comes_back_as_it_was_sent(client: Client, owner: Headers,
 
 
 def test_unknown_fields_are_ignored(client: Client, owner: Headers) -> None:
-    job = submit(client, owner, priority=10, nn_model_config__speed=[1, {"a": None}], env_config__seed=3, id="mine")
+    job = submit(client, owner, colour=10, nn_model_config__speed=[1, {"a": None}], env_config__seed=3, id="mine")
     assert {name: job[name] for name in BODY} == BODY
 
 

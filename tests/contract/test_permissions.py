@@ -21,7 +21,7 @@ from tests.integration.live import connect, farewell
 from tests.issuer import AUDIENCE, ISSUER, SECRET, by_secret
 from tests.jobs import URL, bearer, body
 from tests.people import CALLERS, People, people
-from tests.studio import ATTEMPT, BUILD, ENVIRONMENTS, MEMBERS, RUN, TEAM, VERSION, Asks, Studio, asked, studio
+from tests.studio import ATTEMPT, BUILD, ENVIRONMENTS, LIMITS, MEMBERS, RUN, TEAM, VERSION, Asks, Studio, asked, studio
 from wire.names import NODE_API
 
 # What each caller is answered: 401 who are you, 403 you may not, 404 there is none for you, 409 it is not yours, or in.
@@ -53,6 +53,9 @@ EXPECTED = {
     ("PUT", f"{MEMBERS}/<user>"): MANAGE, ("DELETE", f"{MEMBERS}/<user>"): MANAGE,
     ("GET", "/api/v1/users"): OPERATE, ("POST", "/api/v1/users"): OPERATE, ("PUT", "/api/v1/users/<user>"): OPERATE,
     ("POST", "/api/v1/teams"): OPERATE,
+    ("GET", LIMITS): ONES_OWN,
+    **{(method, f"{LIMITS}/{of}/<{of[:-1]}>/<limit>"): OPERATE
+       for method in ("PUT", "DELETE") for of in ("users", "teams")},
     ("GET", URL): ONES_OWN, ("POST", URL): SUBMIT,
     ("GET", RUN): READ, ("DELETE", RUN): CHANGE,
     ("POST", f"{RUN}/cancel"): CHANGE, ("POST", f"{RUN}/rerun"): CHANGE, ("POST", f"{RUN}/ticket"): READ,

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.jobs import URL, Client, body
+from tests.played_node import PlayedNode
 
 
 @pytest.fixture
@@ -15,3 +16,9 @@ def run_id(client: Client, owner: dict[str, str]) -> str:
 def other_run_id(client: Client, owner: dict[str, str]) -> str:
     """Another one."""
     return str(client.post(URL, json=body(), headers=owner).json["run_id"])
+
+
+@pytest.fixture
+def room(played: PlayedNode) -> None:
+    """A node with room for a hundred trainings: so many are sent."""
+    assert played.post("/hello", {"slots": 100, "has": {"gpus": ["A100"]}}).status_code == 200

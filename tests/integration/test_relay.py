@@ -21,6 +21,7 @@ from tests.jobs import URL, Client, body
 from tests.played_node import PlayedNode
 from wire.names import TASK_FINISH, TASK_LOST, TASK_OUTCOME, TASK_TRAIN, task_id
 
+pytestmark = pytest.mark.usefixtures("room")
 Headers = dict[str, str]
 UNSENT = "SELECT count(*) FROM outbox WHERE sent_at IS NULL"
 

@@ -13,6 +13,7 @@ from tests.jobs import Client
 from tests.played_node import PlayedNode
 from wire.names import TRAIN_QUEUE, task_id
 
+pytestmark = pytest.mark.usefixtures("room")
 Headers = dict[str, str]
 UNSENT = "SELECT CAST(run_id AS text) FROM outbox WHERE sent_at IS NULL ORDER BY id"
 

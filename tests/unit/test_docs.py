@@ -213,7 +213,7 @@ def _row() -> Any:
             "waiting_for",
         )
     )
-    numbers = dict.fromkeys(("steps", "num_of_areas", "attempt", "seed", "steps_trained", "last_seq"), 1)
+    numbers = dict.fromkeys(("steps", "num_of_areas", "attempt", "seed", "steps_trained", "last_seq", "priority"), 1)
     return SimpleNamespace(
         run_id=RUN_ID, state="RUNNING", job_type="CREATE", created_at=datetime.now(UTC), cancel_requested_at=None,
         recording={},

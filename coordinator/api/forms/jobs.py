@@ -142,6 +142,8 @@ class TrainJob(TypedDict):
     requires: RequiresForm
     waiting_for: str | None
     """Why no node takes it at the moment, in a sentence."""
+    priority: Number
+    """1 to 10."""
 
 
 class AttemptForm(TypedDict):

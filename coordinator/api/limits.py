@@ -1,0 +1,122 @@
+"""REST for limits: what they are, what of them is used; and operators set them."""
+
+from typing import Annotated, Literal
+
+from flask import Blueprint, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from pydantic import Field
+
+from .. import teams, usage, users
+from ..extensions import db
+from ..limit_kinds import KINDS
+from ..models import Team, User
+from ..parts import parts
+from ..permissions import Action
+from . import auth
+from .auth import needs
+from .described import tells
+from .forms.limits import LimitForm
+from .parameters import OfSubject
+from .schemas import Body, body
+
+blueprint = Blueprint("limits", __name__, url_prefix="/api/v1/limits")
+
+
+class LimitBody(Body):
+    """How much from now on; 0: no limit."""
+
+    value: Annotated[int, Field(ge=0, le=2**53)]
+
+
+@blueprint.get("")
+@needs(Action.SEE_ITSELF)
+@tells(list[LimitForm], query=OfSubject, refuses={404: ""})
+def index() -> ResponseReturnValue:
+    """The caller's limits, those of the team that his token is for, and those of the installation.
+
+    With `user` or `team`, those of that one: of others, operators may see them.
+    """
+    who, user, team = auth.user(), request.args.get("user"), request.args.get("team")
+    if user is not None:
+        auth.require_unless(user == who.name, Action.MANAGE_INSTALLATION)
+        return jsonify(_of_user(users.named(user)))
+    if team is not None:
+        found = teams.acting_in(who, team, Action.SEE_TEAM)
+        return jsonify(_of_team(teams.named(found.team)))
+    return jsonify(_of_user(users.named(who.name)) + _of_team(teams.named(who.team)) + _of_installation())
+
+
+@blueprint.put("/users/<user>/<limit>")
+@needs(Action.MANAGE_INSTALLATION)
+@tells(list[LimitForm], body=LimitBody)
+def put_of_user(user: str, limit: str) -> ResponseReturnValue:
+    """The user's limits, after one was set."""
+    found = users.named(user)
+    parts(current_app).limits.put(limit, body(LimitBody).value, found)
+    return jsonify(_of_user(found))
+
+
+@blueprint.delete("/users/<user>/<limit>")
+@needs(Action.MANAGE_INSTALLATION)
+@tells(list[LimitForm])
+def reset_of_user(user: str, limit: str) -> ResponseReturnValue:
+    """The same, after one is the usual one again."""
+    found = users.named(user)
+    parts(current_app).limits.put(limit, None, found)
+    return jsonify(_of_user(found))
+
+
+@blueprint.put("/teams/<team>/<limit>")
+@needs(Action.MANAGE_INSTALLATION)
+@tells(list[LimitForm], body=LimitBody)
+def put_of_team(team: str, limit: str) -> ResponseReturnValue:
+    """The team's limits, after one was set."""
+    found = teams.named(team)
+    parts(current_app).limits.put(limit, body(LimitBody).value, found)
+    return jsonify(_of_team(found))
+
+
+@blueprint.delete("/teams/<team>/<limit>")
+@needs(Action.MANAGE_INSTALLATION)
+@tells(list[LimitForm])
+def reset_of_team(team: str, limit: str) -> ResponseReturnValue:
+    """The same, after one is the usual one again."""
+    found = teams.named(team)
+    parts(current_app).limits.put(limit, None, found)
+    return jsonify(_of_team(found))
+
+
+def _of_user(user: User) -> list[LimitForm]:
+    its = parts(current_app)
+    return _shown("user", user, its.limits.of_user(user.id), its.limits.users)
+
+
+def _of_team(team: Team) -> list[LimitForm]:
+    its = parts(current_app)
+    return _shown("team", team, its.limits.of_team(team.id), its.limits.teams)
+
+
+def _shown(
+    whose: Literal["user", "team"], subject: User | Team, its: dict[str, int], usual: dict[str, int]
+) -> list[LimitForm]:
+    used = usage.of(db.session, whose, subject.id)
+    used["sockets"] = parts(current_app).meters.sockets.count(str(subject.id))
+    return [
+        {"name": kind.name, "meaning": kind.meaning, "of": whose, "who": subject.name, "value": its[kind.name] or None,
+         "used": used.get(kind.name), "is_usual": its[kind.name] == usual[kind.name]}
+        for kind in KINDS.values()
+    ]  # fmt: skip
+
+
+def _of_installation() -> list[LimitForm]:
+    """Everybody's, which the operator's settings say."""
+    config = parts(current_app).config
+    those = {"body_bytes": ("bytes of a request's body", config.max_body_bytes),
+             "build_mb": ("MB of one build", config.build_max_mb),
+             "recording_mb": ("MB of recorded episodes of one job", config.recording_max_mb),
+             "time_limit": ("seconds for which a job may train", config.max_time_limit)}  # fmt: skip
+    return [
+        {"name": name, "meaning": meaning, "of": "installation", "who": None, "value": value or None, "used": None,
+         "is_usual": True}
+        for name, (meaning, value) in those.items()
+    ]  # fmt: skip

@@ -1,0 +1,70 @@
+"""How often somebody may ask, and how many WebSockets he may have; in each web process, before it costs anything."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from flask import current_app, request
+
+from .. import allowance
+from ..errors import NotAuthenticated, TooMany, TooManyRequests
+from ..parts import parts
+from ..permissions import Caller
+
+T = TypeVar("T")
+SOCKETS_SECONDS = 10
+
+
+def check_request(who: Caller) -> None:
+    """One more request of this user in this team. Raises TooManyRequests."""
+    pace, granted = parts(current_app).meters.requests, allowance.granted(who)
+    for key, whose, limits in ((who.user_id, f"User {who.name!r}", granted.user),
+                               (who.team_id, f"Team {who.team!r}", granted.team)):  # fmt: skip
+        most = limits["requests_per_minute"]
+        if seconds := pace.take(key, most):
+            raise TooManyRequests(
+                f"{whose} may send {most} requests a minute, and has sent more. Try again in {math.ceil(seconds)} s.",
+                seconds,
+            )
+
+
+def counting_wrong_ones(look_up: Callable[[], T], *, is_known: bool) -> T:
+    """Looks a token up. From an address from which too many wrong ones came, none is looked up but those that were good
+    a moment ago. Raises TooManyRequests, and what the look-up raises."""
+    its, address = parts(current_app), request.remote_addr or ""
+    most = its.config.wrong_tokens_per_minute
+    if not is_known and (seconds := its.meters.wrong_tokens.wait(address, most)):
+        raise TooManyRequests(
+            f"Too many wrong tokens have come from this address. Try again in {math.ceil(seconds)} s.", seconds
+        )
+    try:
+        return look_up()
+    except NotAuthenticated:
+        its.meters.wrong_tokens.take(address, most)
+        raise
+
+
+@contextmanager
+def socket_of(who: Caller | None) -> Iterator[None]:
+    """One more WebSocket of this user, for as long as it lasts; None is an old game, which counts for its address.
+
+    Raises TooMany.
+    """
+    held, limits = parts(current_app).meters.sockets, parts(current_app).limits
+    if who is None:
+        keys = {f"Address {request.remote_addr}": (f"guest {request.remote_addr}", limits.users["sockets"])}
+    else:
+        granted = allowance.granted(who)
+        keys = {f"User {who.name!r}": (str(who.user_id), granted.user["sockets"]),
+                f"Team {who.team!r}": (str(who.team_id), granted.team["sockets"])}  # fmt: skip
+    for whose, (key, most) in keys.items():
+        if most and held.count(key) >= most:
+            raise TooMany(f"{whose} has {held.count(key)} WebSockets here, and may have {most}. Close some, or come "
+                          "back later. Ask the operator for more (limit 'sockets').", SOCKETS_SECONDS)  # fmt: skip
+    names = [key for key, _ in keys.values()]
+    held.add(*names)
+    try:
+        yield
+    finally:
+        held.remove(*names)

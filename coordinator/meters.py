@@ -1,0 +1,22 @@
+"""What one process counts for itself of those who ask: it costs microseconds, and ends with the process."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .pace import Held, Pace
+from .recent import Recent
+
+STORED_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """Of one app."""
+
+    requests: Pace = field(default_factory=Pace)
+    wrong_tokens: Pace = field(default_factory=lambda: Pace(burst_seconds=60))
+    sockets: Held = field(default_factory=Held)
+    stored: Recent[int] = field(default_factory=lambda: Recent(STORED_SECONDS))
+    """Bytes, by ("user" or "team", id)."""
+    queue: Recent[Any] = field(default_factory=Recent)
+    """The places of all jobs that wait."""
