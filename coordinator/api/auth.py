@@ -101,11 +101,13 @@ def need_of(view: Callable[..., Any]) -> Need | None:
 def shown(token: str) -> Shown:
     """What is looked up for a token: its digest, or of an outside issuer's whom that speaks for.
 
-    Raises NotAuthenticated for one that the issuer has not signed for this installation, and Unavailable while that
-    can't be told.
+    Raises NotAuthenticated for one that the issuer has not signed for this installation, TooManyRequests after too many
+    of those, and Unavailable while it can't be told.
     """
     issuers = parts(current_app).issuers
-    return issuers.identity(token) if issuers.takes(token) else tokens.digest_of(token)
+    if not issuers.takes(token):
+        return tokens.digest_of(token)
+    return pacing.counting_wrong_ones(lambda: issuers.identity(token), is_known=issuers.was_good(token))
 
 
 def bearer(its: Shown) -> tokens.Bearer:

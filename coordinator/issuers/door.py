@@ -3,6 +3,7 @@
 from ..config import Config
 from ..errors import NotAuthenticated
 from ..permissions import Scope
+from ..tokens import digest_of
 from . import key_host
 from .identity import Identity
 from .keys import Fetch
@@ -10,6 +11,7 @@ from .sessions import Sessions
 from .signed import NOT_TRUSTED, Signed
 
 MOST_CHARACTERS = 8_192
+MOST_KNOWN = 10_000
 DOTS_OF_SIGNED, DOTS_OF_SESSION = 2, 4
 """By these a token of somebody else's is told from another, and from one of ours, which has none."""
 
@@ -19,6 +21,7 @@ class Issuers:
 
     def __init__(self, config: Config, fetch: Fetch = key_host.fetch) -> None:
         self.scope = Scope(config.auth_scope)
+        self._good = set[bytes]()
         self._by_dots: dict[int, Signed | Sessions] = {}
         if config.auth_jwks_url or config.auth_jwt_secret:
             self._by_dots[DOTS_OF_SIGNED] = Signed(config, fetch)
@@ -33,4 +36,12 @@ class Issuers:
         """Whom a token that is taken speaks for. Raises NotAuthenticated, and Unavailable."""
         if len(text) > MOST_CHARACTERS or not text.isascii():
             raise NotAuthenticated(NOT_TRUSTED)
-        return self._by_dots[text.count(".")].identity(text)
+        found = self._by_dots[text.count(".")].identity(text)
+        if len(self._good) >= MOST_KNOWN:
+            self._good.clear()
+        self._good.add(digest_of(text))
+        return found
+
+    def was_good(self, text: str) -> bool:
+        """Whether it was, when it came before; it may have expired since."""
+        return digest_of(text) in self._good

@@ -196,6 +196,17 @@ def test_a_token_that_is_not_good_is_answered_as_ours_are(client: Client) -> Non
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
 
 
+def test_after_too_many_wrong_ones_only_those_that_were_good_are_looked_at(client: Client, otherwise: Any) -> None:
+    otherwise(wrong_tokens_per_minute=5)
+    address = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
+    good, new = outside("guest"), outside("guest", seconds=60)
+    assert client.get(ME, headers=good, **address).status_code == 200
+    told = [client.get(ME, headers=bearer(by_secret() + f"x{n}"), **address).status_code for n in range(8)]
+    assert (told[0], told[-1]) == (401, 429)
+    assert [client.get(ME, headers=it, **address).status_code for it in (new, good)] == [429, 200]
+    assert client.get(ME, headers=new).status_code == 200  # from elsewhere
+
+
 def test_without_configuration_such_a_token_is_one_that_is_not_known(client: Client, otherwise: Any) -> None:
     otherwise(auth_jwks_url="", nextauth_secret="")
     for token in (signed(), session()):

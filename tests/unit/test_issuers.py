@@ -205,6 +205,14 @@ def test_one_installation_takes_only_what_it_is_told_to() -> None:
     assert [NEXTAUTH.takes(token) for token in (ours, *others)] == [False, False, True]
 
 
+def test_it_is_known_which_tokens_were_good() -> None:
+    issuers, good, bad = trusting(auth_jwt_secret=SECRET), by_secret(), by_secret(secret="t" * 48)
+    assert not issuers.was_good(good)
+    issuers.identity(good)
+    refusal(issuers, bad)
+    assert (issuers.was_good(good), issuers.was_good(bad)) == (True, False)
+
+
 def test_the_key_of_a_session_is_the_one_that_nextauth_derives() -> None:
     """By the standard alone: extract with an empty salt, expand to 32 bytes."""
     extracted = hmac.digest(b"\0" * 32, SECRET.encode(), "sha256")
