@@ -10,8 +10,8 @@ RUN groupadd --gid 10001 coordinator \
 
 WORKDIR /app
 
-COPY requirements.txt ./
-RUN pip install -r requirements.txt
+COPY locks/requirements.txt locks/
+RUN pip install --require-hashes --only-binary :all: --no-binary psycogreen -r locks/requirements.txt
 
 COPY celery_app.py wsgi.py gunicorn.conf.py ./
 COPY wire wire

@@ -10,7 +10,7 @@ ONCE_1 := --once
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test heavy faults soak rabbitmq4 broker lint bench services clean clean-data distclean not-running
+.PHONY: help setup run test heavy faults soak rabbitmq4 broker lint lock audit bench services clean clean-data distclean not-running
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,12 @@ lint: setup ## Check style, types and the direction of imports
 	$(VENV)/mypy
 	$(VENV)/lint-imports
 
+lock: ## Write locks/ anew, after a requirements file was changed (needs the internet)
+	@"$(PYTHON)" -m scripts.lock
+
+audit: ## Ask the package index for known weaknesses of what is pinned (needs the internet)
+	@"$(PYTHON)" -m scripts.audit
+
 bench: setup ## Measure against the floor (see bench/)
 	@exec $(VENV)/python -m bench $(ARGS)
 
@@ -66,7 +72,7 @@ clean-data: not-running ## Remove all data: jobs, models, queues, logs
 	@rm -rf .data
 
 distclean: clean clean-data ## Remove everything that `make` made, the environments too
-	@rm -rf .venv .venv-node
+	@rm -rf .venv .venv-node .venv-tools
 
 not-running:
 	@test ! -e .data/services.lock || flock -n .data/services.lock true || \

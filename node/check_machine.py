@@ -12,8 +12,8 @@ from .trainers.base import TRAINERS
 LEAST_MEMORY_MB = 1_000
 """A training with the reference environment takes about 700 MB."""
 INSTALL = (
-    "Install it there: pip install -r requirements-node.txt, then pip install --no-deps --ignore-requires-python "
-    "-r requirements-node-mlagents.txt."
+    "Install it there, with pip install --no-deps --require-hashes: -r locks/requirements-node.txt "
+    "-r locks/requirements-node-cuda.txt, then --ignore-requires-python -r locks/requirements-node-mlagents.txt."
 )
 
 

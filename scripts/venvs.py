@@ -1,4 +1,4 @@
-"""The project's two virtual environments, installed by pip and marked with what they were installed from."""
+"""The project's virtual environments, installed by pip from `locks/` and marked with what they were installed from."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from pathlib import Path
 from scripts.machine import SetupError
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCKS = ROOT / "locks"
+WHEELS = ("--only-binary", ":all:", "--no-binary", "psycogreen")
+"""Files that run no code of theirs while they are installed; of one package there are only others."""
+HASHED = ("--require-hashes", *WHEELS)
+"""Only files that are known."""
 PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input")
 TAIL_LINES = 15
 
@@ -20,10 +25,12 @@ TAIL_LINES = 15
 class Venv:
     """One environment: a folder, and the pip commands that fill it."""
 
-    def __init__(self, name: str, purpose: str, commands: list[list[str]]) -> None:
+    def __init__(self, name: str, purpose: str, commands: list[list[str]], with_cuda: list[str] | None = None) -> None:
         self.folder = ROOT / name
         self.purpose = purpose
         self.commands = commands
+        self.with_cuda = with_cuda or []
+        """One more command, where PyTorch came as its default build."""
         self.stamp = self.folder / ".installed-from"
         self.log = ROOT / ".data" / "logs" / f"setup{name}.log"
 
@@ -34,7 +41,6 @@ class Venv:
     def fingerprint(self) -> str:
         """A hash over the requirement files, the commands, the place (an environment cannot be moved)."""
         files = [ROOT / word for command in self.commands for word in command if word.endswith(".txt")]
-        files += [ROOT / "requirements.txt"]
         parts = [repr((str(self.folder), self.commands)), *[file.read_text() for file in files]]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -49,9 +55,19 @@ class Venv:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._run([sys.executable, "-m", "venv", str(self.folder)])
         for command in self.commands:
-            self._run([str(self.folder / "bin" / "python"), *PIP, "install", "--progress-bar", "off", *command])
+            self._pip(command)
+        if self.with_cuda and self._has_default_torch():
+            self._pip(self.with_cuda)
         self.stamp.write_text(self.fingerprint())
         print(f"  done in {time.monotonic() - began:.0f} s", flush=True)
+
+    def _pip(self, command: list[str]) -> None:
+        self._run([str(self.folder / "bin" / "python"), *PIP, "install", "--progress-bar", "off", *HASHED, *command])
+
+    def _has_default_torch(self) -> bool:
+        """Builds for other devices have theirs in the version, as in 2.13.0+cpu."""
+        probe = "import importlib.metadata, sys; sys.exit('+' in importlib.metadata.version('torch'))"
+        return subprocess.run([str(self.folder / "bin" / "python"), "-c", probe], check=False).returncode == 0
 
     def _has_pip(self) -> bool:
         python = self.folder / "bin" / "python"
@@ -87,12 +103,14 @@ def show(line: str) -> None:
         print(f"\r\033[K  {line[:width]}" if line else "\r\033[K", end="", flush=True)
 
 
-COORDINATOR = Venv(".venv", "the platform and its backing services", [["-r", "requirements-dev.txt"]])
+COORDINATOR = Venv(".venv", "the platform and its backing services", [["-r", "locks/requirements-dev.txt"]])
 NODE = Venv(
     ".venv-node",
     "ML-Agents, Stable-Baselines3 and torch for the training node; the largest part, a few minutes",
     [
-        ["-r", "requirements-node.txt"],
-        ["--no-deps", "--ignore-requires-python", "-r", "requirements-node-mlagents.txt"],
+        ["--no-deps", "-r", "locks/requirements-node.txt"],
+        ["--no-deps", "--ignore-requires-python", "-r", "locks/requirements-node-mlagents.txt"],
     ],
+    ["--no-deps", "-r", "locks/requirements-node-cuda.txt"],
 )
+TOOLS = Venv(".venv-tools", "what `make lock` and `make audit` need", [["-r", "locks/requirements-tools.txt"]])
