@@ -23,7 +23,7 @@ class Config:
         "PostgreSQL, as postgresql://user:password@host:port/name",
         begins=("postgresql://", "postgresql+psycopg2://", "postgres://"),
     )
-    broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost")
+    broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost", begins=("amqp://", "amqps://"))
     s3_endpoint_url: str = setting("", "S3 as the coordinator reaches it; empty for Amazon's own")
     s3_public_endpoint_url: str = setting(
         "", "S3 as training nodes and those who upload builds reach it; empty for the same address"
@@ -109,7 +109,9 @@ class Config:
     flower_port: int = setting(5555, "port of Flower")
     flower_basic_auth: str = setting("", "Flower's login, as user:password; several are divided by commas")
     flower_broker_api: str = setting(
-        "", "RabbitMQ's management API, from which Flower reads queues, as http://user:password@host:port/api/"
+        "",
+        "RabbitMQ's management API, from which Flower reads queues, as http://user:password@host:port/api/",
+        begins=("http://", "https://"),
     )
     flower_read_only: bool = setting(True, "0 lets whoever has Flower's login revoke tasks and shut down nodes")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))

@@ -25,7 +25,7 @@ class BadConfiguration(Exception):
 class Config:
     """One field per environment variable, in upper case there. `NAME_FILE` names a file that holds the value."""
 
-    broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost")
+    broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost", begins=("amqp://", "amqps://"))
     coordinator_url: str = setting("http://127.0.0.1:8080", "the coordinator's web address")
     node_token: str = setting("", "this node's token, printed by `flask --app wsgi nodes enroll <name>`")
     node_name: str = setting(socket.gethostname(), "this node's name; two nodes never share one")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -71,6 +72,16 @@ def _text(raw: str, its: Mapping[str, Any]) -> str:
         raise ValueError(f"must be {its['meaning']}, not {raw!r}")
     if begins and not raw.startswith(begins):
         raise ValueError(f"must begin with {begins[0]}")
+    if begins and not _is_address(raw):
+        raise ValueError("is no address; of a password, write / ? # @ : [ ] % as %2F %3F %23 %40 %3A %5B %5D %25")
     if words and raw.upper() not in words:
         raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}, not {raw!r}")
     return raw.upper() if words else raw
+
+
+def _is_address(raw: str) -> bool:
+    """Found out here: whoever else finds it out says the address, and with it a password."""
+    try:
+        return urlsplit(raw).port != 0
+    except ValueError:
+        return False

@@ -1,11 +1,16 @@
 """The coordinator's settings: what is missing or wrong is named, all of it, in one sentence."""
 
+import re
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from coordinator.config import Config
 from coordinator.errors import BadConfiguration
+from node.config import Config as NodeConfig
+from wire.variables import read_settings
 
 NEEDED = {"DATABASE_URL": "postgresql://u:p@localhost:5432/jobs", "BROKER_URL": "amqp://u:p@localhost:5672/jobs"}
 
@@ -99,3 +104,34 @@ def test_the_databases_driver_is_spelled_out(url: str, expected: str) -> None:
 
 def test_no_secret_is_said_in_an_error() -> None:
     assert "hunter2" not in problem(DATABASE_URL="mysql://u:hunter2@localhost/jobs")
+
+
+SECRET = re.compile(r"token|secret|password|url$|api$|auth$|key_id$")
+
+
+@pytest.mark.parametrize("name", [
+    *(spec.name for spec in fields(Config) if SECRET.search(spec.name)),
+    "node_token", "coordinator_url",
+])  # fmt: skip
+def test_every_secret_may_stand_in_a_file(name: str, tmp_path: Path) -> None:
+    kind: Any = Config if name in Config.__dataclass_fields__ else NodeConfig
+    spec = {it.name: it for it in fields(kind)}[name]
+    if not isinstance(spec.default, str):
+        return  # a switch
+    value = (spec.metadata["begins"] or ("https://",))[0] + "u:5f0c@a.example:1"
+    if spec.metadata["form"]:
+        value = "https://a.example"
+    path = tmp_path / "secret"
+    path.write_text(f"{value}\n")
+    found, wrong = read_settings(kind, {f"{name.upper()}_FILE": str(path)})
+    assert (found[name], wrong) == (value, [])
+
+
+@pytest.mark.parametrize("url", [
+    "amqp:/train_jobs:5f0c9ab1@localhost/x", "amqp://train_jobs:5f0c/9ab1@localhost:5672/x", "amqp://[train_jobs:5f0c9ab1@h/x",
+    "train_jobs:5f0c9ab1@localhost", "amqp://train_jobs:p@localhost:5f0c9ab1/x",
+])  # fmt: skip
+def test_an_address_that_is_none_is_not_repeated_since_it_may_hold_a_password(url: str) -> None:
+    said = problem(BROKER_URL=url)
+    assert "BROKER_URL: " in said
+    assert "5f0c" not in said
