@@ -33,7 +33,8 @@ def register(app: Flask, config: Config) -> None:
         if has_tls:
             answer.headers["Strict-Transport-Security"] = TLS_ONLY
         # answers are of one token's owner; one with a tag may be kept by his own program, and asked about each time
-        answer.headers.setdefault("Cache-Control", "private, no-cache" if "ETag" in answer.headers else "no-store")
+        may_be_kept = "ETag" in answer.headers and answer.status_code < 400
+        answer.headers.setdefault("Cache-Control", "private, no-cache" if may_be_kept else "no-store")
         if config.allowed_origins:
             _share(answer, config.allowed_origins)
         return answer
