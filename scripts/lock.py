@@ -14,12 +14,12 @@ from scripts.venvs import LOCKS, ROOT, TOOLS, WHEELS
 
 PYTHON = {"requirements-node-mlagents.txt": "3.10.12"}
 """What a file's packages say that they need, where it is not ours."""
-CUDA = "requirements-node-cuda.txt"
-"""What PyTorch's default build brings along on Linux: its makers choose it for each release, no file of ours does."""
-MORE = {
-    # PyTorch's build for processors only is not on the package index, but on PyTorch's own
-    "torch==2.13.0": ["sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"],
-}
+NODE = "requirements-node.txt"
+CUDA, CPU = "requirements-node-cuda.txt", "requirements-node-cpu.txt"
+"""PyTorch's default build, with what its makers chose to go with it, and its build for processors only: one of them."""
+TORCH = "torch==2.13.0"
+TORCH_FOR_CPU = {f"{TORCH}+cpu": ["sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"]}
+"""Not on the package index, but on PyTorch's own."""
 HEAD = "# Made by `make lock` from {}; not to be edited.\n"
 ENTRY = re.compile(r"^([A-Za-z0-9._-]+==\S+)((?: \\\n +--hash=\S+)+)$", re.MULTILINE)
 SOURCES = ("requirements-tools.txt", "requirements.txt", "requirements-dev.txt", "requirements-node.txt",
@@ -42,10 +42,12 @@ def main() -> int:
 def lock(source: str) -> None:
     """Writes a file's lock. Raises SetupError where the file does not say all that it brings along."""
     wanted, found = pins(source), resolved(source)
-    if missing := sorted({*found} - wanted):
-        if source != "requirements-node.txt":
-            raise SetupError(f"{source} lacks what its packages bring along: {', '.join(missing)}.")
-        write(CUDA, f"{source}, for PyTorch's default build", {pin: found.pop(pin) for pin in missing})
+    missing = sorted({*found} - wanted)
+    if source == NODE:
+        write(CUDA, f"{source}, for PyTorch's default build", {pin: found.pop(pin) for pin in [TORCH, *missing]})
+        write(CPU, f"{source}, for PyTorch's build for processors only", TORCH_FOR_CPU)
+    elif missing:
+        raise SetupError(f"{source} lacks what its packages bring along: {', '.join(missing)}.")
     write(source, source, found)
 
 
@@ -65,8 +67,7 @@ def resolved(source: str) -> dict[str, list[str]]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SetupError(f"The hashes for {source} could not be found out:\n{done.stderr.strip()}")
-    found = {normal(pin): re.findall(r"--hash=(\S+)", hashes) for pin, hashes in ENTRY.findall(done.stdout)}
-    return {pin: sorted({*hashes, *MORE.get(pin, [])}) for pin, hashes in found.items()}
+    return {normal(pin): sorted(re.findall(r"--hash=(\S+)", hashes)) for pin, hashes in ENTRY.findall(done.stdout)}
 
 
 def write(name: str, source: str, found: dict[str, list[str]]) -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.machine import SetupError
@@ -25,12 +26,14 @@ TAIL_LINES = 15
 class Venv:
     """One environment: a folder, and the pip commands that fill it."""
 
-    def __init__(self, name: str, purpose: str, commands: list[list[str]], with_cuda: list[str] | None = None) -> None:
+    def __init__(
+        self, name: str, purpose: str, commands: list[list[str]], either: list[list[str]] | None = None
+    ) -> None:
         self.folder = ROOT / name
         self.purpose = purpose
         self.commands = commands
-        self.with_cuda = with_cuda or []
-        """One more command, where PyTorch came as its default build."""
+        self.either = either or []
+        """And the first of these that succeeds, where the machine's package indexes differ."""
         self.stamp = self.folder / ".installed-from"
         self.log = ROOT / ".data" / "logs" / f"setup{name}.log"
 
@@ -40,7 +43,7 @@ class Venv:
 
     def fingerprint(self) -> str:
         """A hash over the requirement files, the commands, the place (an environment cannot be moved)."""
-        files = [ROOT / word for command in self.commands for word in command if word.endswith(".txt")]
+        files = [ROOT / word for command in [*self.commands, *self.either] for word in command if word.endswith(".txt")]
         parts = [repr((str(self.folder), self.commands)), *[file.read_text() for file in files]]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -56,18 +59,20 @@ class Venv:
             self._run([sys.executable, "-m", "venv", str(self.folder)])
         for command in self.commands:
             self._pip(command)
-        if self.with_cuda and self._has_default_torch():
-            self._pip(self.with_cuda)
+        if self.either:
+            self._pip_either()
         self.stamp.write_text(self.fingerprint())
         print(f"  done in {time.monotonic() - began:.0f} s", flush=True)
 
     def _pip(self, command: list[str]) -> None:
         self._run([str(self.folder / "bin" / "python"), *PIP, "install", "--progress-bar", "off", *HASHED, *command])
 
-    def _has_default_torch(self) -> bool:
-        """Builds for other devices have theirs in the version, as in 2.13.0+cpu."""
-        probe = "import importlib.metadata, sys; sys.exit('+' in importlib.metadata.version('torch'))"
-        return subprocess.run([str(self.folder / "bin" / "python"), "-c", probe], check=False).returncode == 0
+    def _pip_either(self) -> None:
+        for command in self.either[:-1]:
+            with suppress(SetupError):  # the log has it
+                self._pip(command)
+                return
+        self._pip(self.either[-1])
 
     def _has_pip(self) -> bool:
         python = self.folder / "bin" / "python"
@@ -111,6 +116,7 @@ NODE = Venv(
         ["--no-deps", "-r", "locks/requirements-node.txt"],
         ["--no-deps", "--ignore-requires-python", "-r", "locks/requirements-node-mlagents.txt"],
     ],
-    ["--no-deps", "-r", "locks/requirements-node-cuda.txt"],
+    # PyTorch's build for processors only, where an index is set up that has it; else the default one
+    [["--no-deps", "-r", "locks/requirements-node-cpu.txt"], ["--no-deps", "-r", "locks/requirements-node-cuda.txt"]],
 )
 TOOLS = Venv(".venv-tools", "what `make lock` and `make audit` need", [["-r", "locks/requirements-tools.txt"]])

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from scripts.lock import CUDA, ENTRY, SOURCES, normal, pins
-from scripts.venvs import COORDINATOR, LOCKS, NODE, ROOT, TOOLS
+from scripts import venvs
+from scripts.lock import CPU, CUDA, ENTRY, NODE, SOURCES, TORCH, normal, pins
+from scripts.venvs import LOCKS, ROOT
 
 LOCKED = {path.name: path.read_text() for path in LOCKS.glob("*.txt")}
 INSTALL = re.compile(r"pip[\"', ]* install\b[^&|\n]*(?:\\\n[^&|\n]*)*")
@@ -17,16 +18,18 @@ def locked(name: str) -> set[str]:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_each_lock_has_what_its_file_names_and_nothing_else(source: str) -> None:
-    assert locked(source) == pins(source), "Type `make lock`."
+    assert locked(source) | ({TORCH} if source == NODE else set()) == pins(source), "Type `make lock`."
 
 
 def test_there_is_no_other_lock() -> None:
-    assert {*LOCKED} == {*SOURCES, CUDA}
+    assert {*LOCKED} == {*SOURCES, CUDA, CPU}
 
 
-def test_the_cuda_packages_are_beside_the_others() -> None:
-    assert locked(CUDA)
-    assert not locked(CUDA) & locked("requirements-node.txt")
+def test_pytorch_is_in_one_of_two() -> None:
+    assert locked(CPU) == {f"{TORCH}+cpu"}
+    assert TORCH in locked(CUDA)
+    assert TORCH not in locked(NODE)
+    assert not locked(CUDA) & locked(NODE)
 
 
 @pytest.mark.parametrize("name", sorted(LOCKED))
@@ -48,8 +51,8 @@ def test_every_pin_is_exact(source: str) -> None:
 
 
 def test_make_installs_by_the_locks_alone() -> None:
-    for venv in (COORDINATOR, NODE, TOOLS):
-        for command in [*venv.commands, *([venv.with_cuda] if venv.with_cuda else [])]:
+    for venv in (venvs.COORDINATOR, venvs.NODE, venvs.TOOLS):
+        for command in [*venv.commands, *venv.either]:
             assert command[-1].startswith("locks/")
             assert (ROOT / command[-1]).exists()
 
@@ -60,4 +63,6 @@ def test_so_do_the_images_and_the_guide(file: str) -> None:
     assert commands
     for command in commands:
         assert "--require-hashes" in command
-        assert all(name.startswith("locks/") and (ROOT / name).exists() for name in re.findall(r"-r (\S+)", command))
+        assert all(
+            name.startswith("locks/") and (ROOT / name).exists() for name in re.findall(r"-r ([\w./-]+)", command)
+        )
