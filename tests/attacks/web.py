@@ -17,13 +17,13 @@ class Answer:
 
 
 class Web:
-    """Each request with a connection of its own."""
+    """One connection, as long as it lasts."""
 
     def __init__(self, platform: Platform) -> None:
-        self._url = platform.url
+        self._url, self._session = platform.url, requests.Session()
 
     def open(self, path: str, method: str = "GET", **content: Any) -> Answer:
-        made = requests.request(method, self._url + path, timeout=60, allow_redirects=False, **content)
+        made = self._session.request(method, self._url + path, timeout=60, allow_redirects=False, **content)
         return Answer(made)
 
     def get(self, path: str, **content: Any) -> Answer:
