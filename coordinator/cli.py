@@ -8,6 +8,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
+from wire.log_lines import one_line
+
 from . import audit, broker, broker_check, broker_words, rejections, tokens
 from . import nodes as training_nodes
 from .api import asyncapi, documents, openapi
@@ -120,9 +122,8 @@ def rejected(limit: int) -> None:
     for one in counts:
         click.echo(f"{one.source}: {one.count}, the last at {one.last_at:%Y-%m-%d %H:%M:%S %Z}")
     for message in rejections.newest(limit):
-        click.echo(
-            f"\n{message.created_at:%Y-%m-%d %H:%M:%S} {message.source}: {message.reason}\n  {message.body[:200]!r}"
-        )
+        about = one_line(f"{message.created_at:%Y-%m-%d %H:%M:%S} {message.source}: {message.reason}")
+        click.echo(f"\n{about}\n  {message.body[:200]!r}")
     if not counts:
         click.echo("No message was set aside.")
 

@@ -5,6 +5,8 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from wire.log_lines import one_line
+
 from . import credentials, installation, teams, tokens
 from . import users as people
 from .errors import CoordinatorError
@@ -20,6 +22,11 @@ class Commands(AppGroup):
             return super().invoke(ctx)
         except CoordinatorError as error:
             raise click.ClickException(error.detail) from error
+
+
+def echo(line: str) -> None:
+    """What users have called something plays no tricks on a terminal."""
+    click.echo(one_line(line))
 
 
 ROLES = click.Choice([str(role) for role in Role if role is not Role.OPERATOR])
@@ -61,7 +68,7 @@ def list_users() -> None:
 
 def _show(user: User) -> None:
     words = {" operator": user.is_operator, " disabled": user.disabled_at, f" of {user.issuer}": user.issuer}
-    click.echo(f"{user.name} {user.id}{''.join(word for word, holds in words.items() if holds)}")
+    echo(f"{user.name} {user.id}{''.join(word for word, holds in words.items() if holds)}")
 
 
 @of_teams.command("create")
@@ -93,7 +100,7 @@ def remove_member(team: str, user: str) -> None:
 def list_teams() -> None:
     """Show who is what in which team."""
     for its in teams.memberships():
-        click.echo(f"{its.team} {its.user} {its.role}")
+        echo(f"{its.team} {its.user} {its.role}")
 
 
 @of_tokens.command("create")
@@ -121,7 +128,7 @@ def list_tokens(user: str | None) -> None:
         where = f"{team} {row.scope}" if team else "node"
         ends = row.expires_at.isoformat() if row.expires_at else "never"
         used = row.last_used_at.isoformat() if row.last_used_at else "never"
-        click.echo(f"{row.id} {bearer} {where} expires {ends}, used {used} {row.name}".rstrip())
+        echo(f"{row.id} {bearer} {where} expires {ends}, used {used} {row.name}".rstrip())
 
 
 @of_tokens.command("revoke")
