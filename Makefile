@@ -30,7 +30,7 @@ heavy: setup ## Run the tests that take gigabytes and minutes (HEAVY_BUILD_MB=10
 	@exec $(VENV)/python -m pytest tests/heavy $(ARGS)
 
 faults: setup ## Hit everything at every moment of a job's life; prints a table (ARGS="-k 'recorder and SIGKILL'" for a part)
-	@exec $(VENV)/python -m pytest tests/faults -p no:xdist --tb short $(ARGS)
+	@exec env EVERY_TEXT=1 $(VENV)/python -m pytest tests/faults tests/attacks/test_injection.py -p no:xdist --tb short $(ARGS)
 
 soak: setup ## Jobs and faults at random for MINUTES=10; the same ones again with the SEED=... that it prints
 	@exec $(VENV)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)

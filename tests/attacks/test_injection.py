@@ -45,7 +45,7 @@ from wire.names import NODE_API
 
 QUICK = {"rate": 1_000_000_000}
 """For the stub trainer: trains at once."""
-SHARE = 1_000 if os.environ.get("EVERY_TEXT") else 6
+SHARE = 1_000 if os.environ.get("EVERY_TEXT") else 4
 UNLIMITED = ", ".join(f"{name}=0" for name in ("jobs_queued", "requests_per_minute", "environments", "versions"))
 
 
