@@ -140,7 +140,7 @@ def cancel(run_id: UUID) -> ResponseReturnValue:
 def metrics(run_id: UUID) -> ResponseReturnValue:
     """Every summary of the training so far, with every statistic; with `attempt`, also what was trained again."""
     queries.job_of(auth.user(), run_id)
-    asked = listing.asked(metric_list.ORDERS, "trained")
+    asked = listing.asked(metric_list.ORDERS, "trained", listing.MOST_SMALL)
     page = metric_list.of_run(run_id, wanted_number("attempt"), wanted_text("behaviour"), asked)
     return listing.answer(page, [views.metric(row) for row in page.rows])
 

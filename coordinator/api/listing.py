@@ -14,14 +14,14 @@ from ..errors import BadRequest
 from ..pages import Asked, Page, Row, order_of
 
 MOST = 1_000
-"""Rows of a page."""
-MOST_UNASKED = 10_000
-"""Rows where no limit is said: games of old say none, and expect all."""
+"""Rows of a page: ten thousand jobs would keep a process busy for seconds, in which it hears no heartbeat."""
+MOST_SMALL = 10_000
+"""The same where no limit is said and rows are small, for a curve or a folder is of use only as a whole."""
 LONGEST = 200
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def asked(orders: Collection[str], usual: str, unasked: int = MOST_UNASKED) -> Asked:
+def asked(orders: Collection[str], usual: str, unasked: int = MOST) -> Asked:
     """What of a list is wanted; in `usual` order, and `unasked` rows, where that is not said. Raises BadRequest."""
     limit, cursor = wanted_number("limit"), wanted_text("cursor", 2_000)
     if limit is not None and not 1 <= limit <= MOST:
@@ -43,7 +43,7 @@ def answer(page: Page[Any], shown: list[Any]) -> Response:
 
 def of_rows(rows: Iterable[Row], keys: pages.Keys[Row], usual: str, shown: Callable[[Row], Any]) -> Response:
     """A list whose rows are few enough to be all in memory."""
-    page = pages.of_rows(rows, keys, asked(keys, usual))
+    page = pages.of_rows(rows, keys, asked(keys, usual, MOST_SMALL))
     return answer(page, [shown(row) for row in page.rows])
 
 
