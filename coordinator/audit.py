@@ -52,7 +52,6 @@ class Audited(StrEnum):
     USER_MADE = "user.made"
     USER_CHANGED = "user.changed"
     TEAM_MADE = "team.made"
-    TEAM_CHANGED = "team.changed"
     MEMBER_PUT = "member.put"
     MEMBER_REMOVED = "member.removed"
     LIMIT_SET = "limit.set"

@@ -52,7 +52,7 @@ READ_ONLY = {
     "create-bucket",
     "recorder",
 }
-NOT_YET = {Audited.NODE_REVOKED, Audited.TEAM_CHANGED}
+NOT_YET = {Audited.NODE_REVOKED}
 """Kinds of entries that nothing writes."""
 
 

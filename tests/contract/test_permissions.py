@@ -181,4 +181,6 @@ def _at_the_socket(platform: Platform, token: str | None, run_id: str) -> str:
         socket.close()
         return "in"
     assert farewell(socket) == ([], 1008)
-    return "404" if first["detail"] == f"There is no run {run_id} among your jobs." else "401"
+    told = {"not_found": "404", "not_authenticated": "401"}[first["code"]]
+    assert (told == "404") == (first["detail"] == f"There is no run {run_id} among your jobs.")
+    return told
