@@ -40,6 +40,23 @@ def test_a_game_sees_its_training_from_beginning_to_end(platform: Platform, stub
     ]  # fmt: skip
 
 
+def test_the_audit_tells_of_each_step_whose_it_was(platform: Platform, stub_node: StubNode) -> None:
+    """As the programs themselves name it."""
+    run_id = new_run(platform)
+    viewer = watch(platform, run_id)
+    stub_node.train(run_id)
+    viewer.finish()
+    address = f"{platform.url}/api/v1/audit?run_id={run_id}&order=at"
+    found = requests.get(address, headers=bearer(platform.token), timeout=30).json()
+    steps = [(it["action"], it["actor"]["type"], it["actor"]["name"]) for it in found]
+    submitted, *of_the_node = steps[:4]
+    assert (submitted[:2], {it[1] for it in of_the_node}) == (("job.submitted", "user"), {"node"})
+    assert [it[0] for it in of_the_node] == ["job.claimed", "job.started", "job.connected"]
+    assert steps[4] == ("file.stored", "coordinator", "results")
+    assert steps[5] == ("attempt.ended", "node", of_the_node[0][2])
+    assert steps[6:] == [("job.succeeded", "coordinator", "results")]
+
+
 def test_two_viewers_see_the_same_and_one_that_leaves_disturbs_nobody(platform: Platform, stub_node: StubNode) -> None:
     run_id = new_run(platform)
     leaving, staying, late = watch(platform, run_id, leave_after=3), watch(platform, run_id), None
