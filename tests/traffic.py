@@ -122,6 +122,17 @@ def errors_of_message(name: str, message: Any) -> list[str]:
             for it in _validator_of_message(name).iter_errors(message)][:3]  # fmt: skip
 
 
+STREAM = {0: "METRICS", 1: "build-state", 2: "STATUS", 4: "build-state", 10: "ERROR", 11: "LOG", 12: "SKIPPED",
+          13: "CHECKPOINT"}  # fmt: skip
+
+
+def errors_in_stream(text: str | bytes) -> list[str]:
+    """What is wrong with a text of the games' WebSocket."""
+    message = json.loads(text)
+    name = STREAM.get(int(message.get("msg_id", -1)))
+    return errors_of_message(name, message) if name else [f"There is no message {text[:200]!r}."]
+
+
 @functools.cache
 def messages() -> Any:
     """The document of messages as it is served."""

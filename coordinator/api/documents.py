@@ -4,6 +4,7 @@ The page's program comes from a package, never from another host, and nothing in
 """
 
 import json
+import threading
 from collections.abc import Callable
 from importlib.resources import files
 
@@ -38,6 +39,8 @@ SwaggerUIBundle({url: "/api/v1/openapi.json", dom_id: "#page", deepLinking: true
 """
 ASSETS = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript", "page.js": "text/javascript"}
 DAY = 86_400
+MAKING = threading.Lock()
+"""Python 3.11 parses source in one thread at a time only."""
 
 
 @blueprint.get("/v1/openapi.json")
@@ -80,8 +83,9 @@ def assets(asset: str) -> Response:
 def text_of(app: Flask, name: str, document: Callable[[Flask], Schema]) -> str:
     """A document as JSON; made once, for it never changes while the process runs."""
     made: dict[str, str] = app.extensions.setdefault("documents", {})
-    if name not in made:
-        made[name] = json.dumps(document(app), indent=1)
+    with MAKING:
+        if name not in made:
+            made[name] = json.dumps(document(app), indent=1)
     return made[name]
 
 

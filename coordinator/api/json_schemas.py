@@ -1,8 +1,9 @@
 """JSON Schemas of the forms and bodies, as both of the API's documents have them under components/schemas."""
 
 import ast
+import functools
 import inspect
-import textwrap
+import sys
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
@@ -82,9 +83,13 @@ def _told_of_fields(form: type) -> dict[str, str]:
     told: dict[str, str] = {}
     for base in get_original_bases(form):
         told |= _told_of_fields(base) if is_typeddict(base) else {}
-    (its,) = ast.parse(textwrap.dedent(inspect.getsource(form))).body
-    lines = its.body if isinstance(its, ast.ClassDef) else []
-    for line, text in pairwise(lines):
+    for line, text in pairwise(_classes_of(form.__module__)[form.__name__].body):
         if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and isinstance(text, ast.Expr):
             told[line.target.id] = inspect.cleandoc(str(ast.literal_eval(text.value)))
     return told
+
+
+@functools.cache
+def _classes_of(module: str) -> dict[str, ast.ClassDef]:
+    source = inspect.getsource(sys.modules[module])
+    return {it.name: it for it in ast.parse(source).body if isinstance(it, ast.ClassDef)}

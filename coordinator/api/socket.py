@@ -82,9 +82,17 @@ def check_origin() -> None:
 
 
 @blueprint.errorhandler(RemoteProtocolError)
-def no_handshake(error: RemoteProtocolError) -> ResponseReturnValue:
-    """A request to become a WebSocket that lacks what such a request needs."""
+@blueprint.errorhandler(UnicodeError)
+def no_handshake(error: Exception) -> ResponseReturnValue:
+    """A request to become a WebSocket that lacks what such a request needs, or has what none may have."""
     return jsonify(detail=f"This is no WebSocket handshake: {error}.", code="bad_handshake"), 400
+
+
+@blueprint.errorhandler(OSError)
+def has_left(error: OSError) -> ResponseReturnValue:
+    """The client did not wait for the end of its handshake: nobody reads this."""
+    log.debug("A game has left during its handshake: %s", error)
+    return jsonify(detail="You have left.", code="bad_handshake"), 400
 
 
 def _hello(ws: Server, seconds: float) -> Hello:
