@@ -10,7 +10,7 @@ ONCE_1 := --once
 IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test heavy faults soak rabbitmq4 broker lint lock audit bench services clean clean-data distclean not-running
+.PHONY: help setup run test heavy faults fuzz soak rabbitmq4 broker lint lock audit bench services clean clean-data distclean not-running
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ heavy: setup ## Run the tests that take gigabytes and minutes (HEAVY_BUILD_MB=10
 
 faults: setup ## Hit everything at every moment of a job's life; prints a table (ARGS="-k 'recorder and SIGKILL'" for a part)
 	@exec env EVERY_TEXT=1 $(VENV)/python -m pytest tests/faults tests/attacks/test_injection.py -p no:xdist --tb short $(ARGS)
+
+fuzz: setup ## Ask every operation of the API random things, and throw 10 000 random frames at its WebSocket (FUZZ_SEED=...)
+	@exec env HYPOTHESIS_PROFILE=deep $(VENV)/python -m pytest tests/fuzz -p no:xdist --tb short -s $(ARGS)
 
 soak: setup ## Jobs and faults at random for MINUTES=10; the same ones again with the SEED=... that it prints
 	@exec $(VENV)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -31,9 +31,14 @@ from tests.brokers import broker_of_tests, virtual_host
 from tests.jobs import bearer
 from tests.played_node import PlayedNode
 from tests.stub_node import StubNode
-from tests.watched import WatchedClient, requests_are_watched, traffic_is_as_the_documents_say
+from tests.watched import (
+    WatchedClient,
+    requests_are_watched,
+    sockets_are_watched,
+    traffic_is_as_the_documents_say,
+)
 
-__all__ = ["requests_are_watched", "traffic_is_as_the_documents_say"]
+__all__ = ["requests_are_watched", "sockets_are_watched", "traffic_is_as_the_documents_say"]
 _quick = hypothesis.settings(
     max_examples=25, stateful_step_count=40, deadline=None, print_blob=True,
     suppress_health_check=list(hypothesis.HealthCheck),

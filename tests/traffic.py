@@ -6,11 +6,13 @@ Objects are taken as closed here, although clients are to ignore what they don't
 import functools
 import json
 import re
+import struct
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import jsonschema_rs
+import websocket
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect, Rule
 
@@ -124,6 +126,16 @@ def errors_of_message(name: str, message: Any) -> list[str]:
 
 STREAM = {0: "METRICS", 1: "build-state", 2: "STATUS", 4: "build-state", 10: "ERROR", 11: "LOG", 12: "SKIPPED",
           13: "CHECKPOINT"}  # fmt: skip
+
+
+def received(opcode: int, data: bytes) -> None:
+    """Looks at what has come over a game's WebSocket."""
+    if opcode == websocket.ABNF.OPCODE_TEXT:
+        violations.extend(f"WebSocket: {it}" for it in errors_in_stream(data))
+    elif opcode == websocket.ABNF.OPCODE_CLOSE and len(data) > 1:
+        code, told = struct.unpack("!H", data[:2])[0], messages()["channels"]["client-stream"]["x-close-codes"]
+        if str(code) not in told:
+            violations.append(f"WebSocket: it was closed with {code}, of which the document of messages does not tell.")
 
 
 def errors_in_stream(text: str | bytes) -> list[str]:

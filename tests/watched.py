@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import requests
+import websocket
 from flask.testing import FlaskClient
 
 from tests import traffic
@@ -43,9 +44,30 @@ def requests_are_watched() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sockets_are_watched() -> Iterator[None]:
+    """Those at which games watch: what comes, and with which code it ends."""
+    with pytest.MonkeyPatch.context() as patch:
+        connect, receive = websocket.WebSocket.connect, websocket.WebSocket.recv_data
+
+        def connected(self: Any, url: str, **options: Any) -> None:
+            self.is_of_a_game = url.endswith("/ws/v1/client-stream")
+            connect(self, url, **options)
+
+        def received(self: Any, control_frame: bool = False) -> tuple[int, bytes]:
+            opcode, data = receive(self, control_frame)
+            if getattr(self, "is_of_a_game", False):
+                traffic.received(opcode, data)
+            return opcode, data
+
+        patch.setattr(websocket.WebSocket, "connect", connected)
+        patch.setattr(websocket.WebSocket, "recv_data", received)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def traffic_is_as_the_documents_say(requests_are_watched: None) -> Iterator[None]:
+def traffic_is_as_the_documents_say(requests_are_watched: None, sockets_are_watched: None) -> Iterator[None]:
     """Fails the test that has seen something which the document does not say."""
     yield
     seen, traffic.violations[:] = list(dict.fromkeys(traffic.violations)), []
-    assert not seen, "Not as /api/v1/openapi.json says:\n" + "\n".join(seen)
+    assert not seen, "Not as the API's documents say:\n" + "\n".join(seen)

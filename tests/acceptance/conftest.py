@@ -11,6 +11,7 @@ import pytest
 from services.platform import ROOT, Platform
 from services.stack import Stack
 from tests.brokers import broker_of_tests
+from tests.overhearing import Overhearing
 
 
 @contextmanager
@@ -38,7 +39,14 @@ def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def platform(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def overheard(stack: Stack) -> Iterator[Overhearing]:
+    """All that is said over that platform's broker: what the document of messages does not tell of fails a test."""
+    with Overhearing(stack.env["BROKER_URL"]) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def platform(stack: Stack, overheard: Overhearing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     """Everything but Flower; six slots; old games without a token are served."""
     settings = {
         "SERVE_GAMES_WITHOUT_TOKEN": "1", "NODE_SLOTS": "6",

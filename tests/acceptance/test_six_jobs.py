@@ -9,6 +9,7 @@ import requests
 
 from services.platform import Platform
 from tests.acceptance.viewers import BODY, Viewer, bearer
+from tests.overhearing import Overhearing
 
 AGENTS = ["ada", "bob", "cyd", "dan", "eve", "fay"]
 STEPS = 2_000
@@ -55,6 +56,14 @@ def test_all_six_were_trained_at_the_same_time_to_their_end(runs: list[Run]) -> 
     attempts = [run.get("").json()["attempts"] for run in runs]
     assert {attempt["node"] for its in attempts for attempt in its} == {"node"}
     assert max(its[0]["claimed_at"] for its in attempts) < min(its[0]["ended_at"] for its in attempts)
+
+
+def test_what_nodes_and_coordinator_say_over_the_broker_is_as_the_document_of_messages_tells(
+    runs: list[Run], overheard: Overhearing
+) -> None:
+    said = {"train-run", "training-facts", "state", "coord-outcome", "coord-finish", "coord-uploaded"}
+    assert said <= {*overheard.heard}
+    assert overheard.heard["coord-outcome"] >= len(runs)
 
 
 def test_each_viewer_sees_its_own_job_only(runs: list[Run]) -> None:
