@@ -1,7 +1,6 @@
 """The document of what is not REST, AsyncAPI 3: the games' WebSocket, what nodes say over RabbitMQ, and the bridge."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from flask import Flask
 
@@ -96,9 +95,12 @@ def _about(its: Message, schemas: Schemas) -> str:
 
 def _task(its: Message, schemas: Schemas) -> Schema:
     """A Celery message of protocol 2: arguments, named arguments, and what is to follow."""
-    named = {name: schemas.told(form) for name, form in its.arguments.items()}
-    arguments: Schema = {"type": "array", "minItems": len(named), "maxItems": len(named)}
-    if named:
-        arguments["prefixItems"] = [{"title": name, **schema} for name, schema in named.items()]
-    free: Any = {"type": "object"}
-    return {"type": "array", "minItems": 3, "maxItems": 3, "prefixItems": [arguments, free, free]}
+    arguments = {name: schemas.told(form) for name, form in its.arguments.items()}
+    placed = [] if its.are_named else [{"title": name, **schema} for name, schema in arguments.items()]
+    by_place: Schema = {"type": "array", "minItems": len(placed), "maxItems": len(placed)}
+    if placed:
+        by_place["prefixItems"] = placed
+    by_name: Schema = {"type": "object"}
+    if its.are_named and arguments:
+        by_name |= {"properties": arguments, "required": [*arguments]}
+    return {"type": "array", "minItems": 3, "maxItems": 3, "prefixItems": [by_place, by_name, {"type": "object"}]}

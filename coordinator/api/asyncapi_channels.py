@@ -40,6 +40,8 @@ class Message:
     """The Celery task's name."""
     arguments: dict[str, Any] = field(default_factory=dict)
     """Its arguments, in order."""
+    are_named: bool = False
+    """Whether they come by name: those of the coordinator do, those of nodes come by place."""
 
     @property
     def key(self) -> str:
@@ -73,8 +75,12 @@ def _exchange(name: str) -> Schema:
     return {"amqp": {"is": "routingKey", "exchange": its, "bindingVersion": "0.3.0"}}
 
 
-def _task(task: str, about: str, **arguments: Any) -> Message:
+def _of_node(task: str, about: str, **arguments: Any) -> Message:
     return Message(task, about=about, task=task, arguments=arguments)
+
+
+def _of_coordinator(task: str, about: str, **arguments: Any) -> Message:
+    return Message(task, about=about, task=task, arguments=arguments, are_named=True)
 
 
 EVENTS = (
@@ -111,20 +117,20 @@ TRAININGS = Channel(
     "One queue for jobs that ask for nothing of their node, `train`, and one for all that ask for the same. The task's "
     "return value goes to `coord.outcome`.",
     "{queue}", "broker",
-    sent=(_task(names.TASK_TRAIN, "An attempt is to be claimed, and trained.", run_id=Id, attempt=Number),),
+    sent=(_of_coordinator(names.TASK_TRAIN, "An attempt is to be claimed, and trained.", run_id=Id, attempt=Number),),
     bindings=_exchange(names.TRAIN_EXCHANGE), parameters={"queue": "`train`, or `train.` and a hash."},
 )  # fmt: skip
 OF_NODES = (
-    _task(names.TASK_OUTCOME, "How an attempt ended; null where the node dropped the task.", outcome=Outcome | None),
-    _task(names.TASK_UPLOADED, "A file of a running attempt is in staging.", upload=Upload),
-    _task(names.TASK_REJECTED, "A node could not use what was in a queue of trainings.", rejected=Rejection),
-    _task(names.TASK_LOST, "The process that trained an attempt is gone.", task_id=str, run_id=Id, attempt=Number),
+    _of_node(names.TASK_OUTCOME, "How an attempt ended; null where the node dropped the task.", outcome=Outcome | None),
+    _of_node(names.TASK_UPLOADED, "A file of a running attempt is in staging.", upload=Upload),
+    _of_node(names.TASK_REJECTED, "A node could not use what was in a queue of trainings.", rejected=Rejection),
+    _of_node(names.TASK_LOST, "The process that trained an attempt is gone.", task_id=str, run_id=Id, attempt=Number),
 )  # fmt: skip
 OWN = (
-    _task(names.TASK_FINISH, "The outcome and all facts before it are there: the attempt is to be ended.",
+    _of_coordinator(names.TASK_FINISH, "The outcome and all facts before it are there: the attempt is to be ended.",
           run_id=Id, attempt=Number),
-    _task(names.TASK_VERIFY, "A build was uploaded, and is to be looked into.", build_id=Id),
-    _task(names.TASK_PROBE, "Has everything before it been taken from the queue?"),
+    _of_coordinator(names.TASK_VERIFY, "A build was uploaded, and is to be looked into.", build_id=Id),
+    _of_coordinator(names.TASK_PROBE, "Has everything before it been taken from the queue?"),
 )  # fmt: skip
 OUTCOMES = Channel(
     "outcomes", "What `results` does", "Tasks of Celery's protocol 2, from nodes and from the coordinator itself.",
