@@ -97,7 +97,7 @@ def _node_to_game(platform: Platform) -> list[float]:
 def start_node(platform: Platform, run_ids: list[str]) -> "subprocess.Popen[str]":
     """A node that reports for these jobs once it is told to."""
     plan = {
-        "broker_url": platform.env["BROKER_URL"], "url": platform.url, "token": platform.node_token,
+        "broker_url": platform.node_broker_url, "url": platform.url, "token": platform.node_token,
         "run_ids": run_ids, "per_second": PER_SECOND, "seconds": SECONDS,
     }  # fmt: skip
     command = [sys.executable, "-m", "bench.node"]

@@ -1,6 +1,7 @@
 """The one place where the coordinator's parts meet."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from flask import Flask
 
 from wire import log_lines
 
-from . import cli, connections, logs, pulses, queries, safety
+from . import broker, cli, connections, logs, pulses, queries, safety
 from .api import (
     accounts,
     addresses,
@@ -46,6 +47,7 @@ from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
 from .parts import Parts
+from .senders import Senders
 from .storage import Storage
 
 log = logging.getLogger(__name__)
@@ -120,14 +122,24 @@ def _build(app: Flask, config: Config) -> None:
         with app.app_context():
             return logs.newest(run_ids)
 
+    senders = Senders(broker.user_of(config.broker_url))
+
+    def is_genuine(run_id: UUID, attempt: int, sender: str | None) -> bool:
+        known = senders.is_known(run_id, attempt, sender)
+        if known is not None:
+            return known
+        with app.app_context():
+            return senders.why_not(run_id, attempt, sender) is None
+
+    connect = partial(broker.connection, config.broker_url, config.broker_files)
     folder = Path(config.environments_dir)
     Parts(
         config=config,
         storage=Storage(config),
         catalogue=Catalogue(folder if folder.is_absolute() else ROOT / folder, Builds()),
         hub=hub,
-        live=Live(config.broker_url, hub, beat, newest, newest_logs),
-        publisher=Publisher(config.broker_url),
+        live=Live(connect, hub, beat, newest, newest_logs, is_genuine),
+        publisher=Publisher(connect),
         issuers=Issuers(config),
         limits=Limits(config.limits_of_users, config.limits_of_teams),
     ).install(app)

@@ -2,20 +2,23 @@
 
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from amqp import method_framing
-from amqp.exceptions import MessageNacked
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection, Exchange, Queue
 
-from wire import names
+from wire import names, tls
 from wire.rejected import readable
+from wire.sender import signing
 from wire.settings import SETTINGS
 
 LONGEST_PAUSE_SECONDS = 5
+AWAY = (OSError, AMQPError)
 TRAIN_EXCHANGE = Exchange(names.TRAIN_EXCHANGE, type="topic", durable=True)
 
 
@@ -52,7 +55,16 @@ FANOUT_EXCHANGE = Exchange(names.FANOUT_EXCHANGE, type="fanout", durable=True)
 
 
 class Returning(Connection):
-    """A connection that is back within seconds after an outage: kombu's own pauses between two tries grow to 30 s."""
+    """A connection that is back within seconds after an outage: kombu's own pauses between two tries grow to 30 s.
+    What it publishes says whose it is."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.transport_cls = signing(self.get_transport_cls())  # which the connections of Celery's pools take over
+
+    def as_uri(self, *args: Any, **options: Any) -> str:
+        """With the address's own scheme, not the name of our class: it stands in logs."""
+        return f"{'amqps' if self.ssl else 'amqp'}://{super().as_uri(*args, **options).partition('://')[2]}"
 
     def ensure_connection(self, *args: Any, **options: Any) -> Any:
         pauses = {"interval_start": 1, "interval_step": 1, "interval_max": LONGEST_PAUSE_SECONDS}
@@ -65,12 +77,34 @@ class Amqp(AMQP):
     Connection = Returning
 
 
+def connection(url: str, files: tls.Files = tls.NO_FILES, **about: Any) -> Returning:
+    """A connection of its own, beside Celery's."""
+    return Returning(url, ssl=tls.options(url, files), **about)
+
+
+Connect = Callable[..., Any]
+"""Makes such a connection to the broker of one app, with `about` as above."""
+
+
+def user_of(url: str) -> str:
+    """The broker's user whom this address logs in."""
+    return Connection(url).userid or "guest"
+
+
+def declare_all(channel: Any) -> None:
+    """All that the coordinator and its nodes send to and take from: nodes may not declare anything themselves. Each
+    connection that sends tasks does it anew, since a broker may come back without its data."""
+    for queue in (TRAIN_QUEUE, OUTCOME_QUEUE, EVENT_QUEUE):
+        queue(channel).declare()
+    STATE_EXCHANGE(channel).declare()
+
+
 def read_every_message() -> None:
     """In this process, from now on: a message whose properties can't be read does not end a connection."""
     method_framing.Message = readable(method_framing.Message)
 
 
-def make_celery(broker_url: str, role: str) -> Celery:
+def make_celery(broker_url: str, role: str, files: tls.Files = tls.NO_FILES) -> Celery:
     """The Celery app of a coordinator's process; `role` names its connections in RabbitMQ's management."""
     read_every_message()
     celery = Celery("train_jobs", broker=broker_url, backend="disabled://", amqp=Amqp)
@@ -79,6 +113,7 @@ def make_celery(broker_url: str, role: str) -> Celery:
     transport["client_properties"] = {"connection_name": f"{role}@{socket.gethostname()}:{os.getpid()}"}
     celery.conf.update(
         broker_transport_options=transport,
+        broker_use_ssl=tls.options(broker_url, files),
         task_queues=[TRAIN_QUEUE, OUTCOME_QUEUE],
         task_default_queue=names.OUTCOME_QUEUE,
         task_routes={"train.*": {"queue": names.TRAIN_QUEUE}, "coord.*": {"queue": names.OUTCOME_QUEUE}},
@@ -130,8 +165,7 @@ class ConfirmedSender:
         self._connection = celery.connection_for_write(heartbeat=0, transport_options=options)
         self.producer = celery.amqp.Producer(self._connection)
         channel = self.producer.channel
-        for queue in (TRAIN_QUEUE, OUTCOME_QUEUE):
-            queue(channel).declare()
+        declare_all(channel)
         channel.confirm_select()
         self._confirms = Confirms()
         channel.events["basic_ack"].add(self._confirms.acked)

@@ -10,12 +10,13 @@ from flask.cli import AppGroup, with_appcontext
 
 from wire.log_lines import one_line
 
-from . import audit, broker, broker_check, broker_words, rejections, tokens
+from . import audit, broker, broker_check, broker_words, rejections
 from . import nodes as training_nodes
 from .api import asyncapi, documents, openapi
 from .cli_accounts import of_teams, of_tokens, users
 from .cli_audit import of_audit
 from .cli_limits import limits
+from .cli_enrolment import enroll_node, revoke_node
 from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps
@@ -28,18 +29,15 @@ nodes = AppGroup("nodes", help="Training nodes.")
 rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 
+nodes.add_command(enroll_node)
+nodes.add_command(revoke_node)
+
+
 def register(app: Flask) -> None:
     """Adds the commands to the app."""
     for command in (users, of_teams, of_tokens, of_audit, limits, nodes, recorder, show_flower, storage, rejected,
                     rabbitmq, rest_document, messages_document):  # fmt: skip
         app.cli.add_command(command)
-
-
-@nodes.command("enroll")
-@click.argument("name")
-def enroll_node(name: str) -> None:
-    """Print a new token of the training node NAME: the NODE_TOKEN of that machine."""
-    click.echo(tokens.create_for_node(name))
 
 
 @nodes.command("drain")
@@ -80,7 +78,8 @@ def check_broker(wait: int) -> None:
     Its consumer_timeout shows only with --wait: RabbitMQ closes a channel within a minute after it is over.
     """
     found: list[str] = []
-    connection = broker.make_celery(parts(current_app).config.broker_url, "check").connection_for_read(heartbeat=0)
+    its = parts(current_app).config
+    connection = broker.make_celery(its.broker_url, "check", its.broker_files).connection_for_read(heartbeat=0)
     try:
         connection.connect()
         click.echo(f"✓ RabbitMQ {broker_check.version_of(connection)} at {connection.hostname} takes our login.")
@@ -134,7 +133,7 @@ def recorder() -> None:
     """Record what training nodes report, send what waits in the outbox, and look after what is stuck."""
     app, its = current_app._get_current_object(), parts(current_app)  # type: ignore[attr-defined]
     app.config[audit.PROGRAM] = "recorder"
-    celery = broker.make_celery(its.config.broker_url, "recorder")
+    celery = broker.make_celery(its.config.broker_url, "recorder", its.config.broker_files)
     steps.connect(its.storage, its.publisher, its.config)
     consumer = Recorder(app, celery)
     sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds, Probe(celery))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from wire import tls
 from wire.variables import read_settings, setting
 
 from .errors import BadConfiguration
@@ -23,7 +24,20 @@ class Config:
         "PostgreSQL, as postgresql://user:password@host:port/name",
         begins=("postgresql://", "postgresql+psycopg2://", "postgres://"),
     )
-    broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost", begins=("amqp://", "amqps://"))
+    broker_url: str = setting(
+        "", "RabbitMQ, as amqp://user:password@host:port/vhost; amqps:// with TLS", begins=("amqp://", "amqps://")
+    )
+    broker_ca_file: str = setting("", "certificates of those who sign RabbitMQ's, as PEM; empty: the system's")
+    broker_cert_file: str = setting("", "our own certificate for RabbitMQ, as PEM, where it asks for one")
+    broker_key_file: str = setting("", "the key of that certificate")
+    broker_public_url: str = setting(
+        "", "RabbitMQ as nodes reach it, as amqp://host:port/vhost; empty for the same address",
+        begins=("amqp://", "amqps://"),
+    )  # fmt: skip
+    broker_api: str = setting(
+        "", "RabbitMQ's management API, by which nodes get their users, as http://user:password@host:port/api/; empty: "
+        "the commands for that are printed", begins=("http://", "https://"),
+    )  # fmt: skip
     s3_endpoint_url: str = setting("", "S3 as the coordinator reaches it; empty for Amazon's own")
     s3_public_endpoint_url: str = setting(
         "", "S3 as training nodes and those who upload builds reach it; empty for the same address"
@@ -33,6 +47,9 @@ class Config:
     s3_bucket: str = setting("train-jobs", "the bucket that holds models and checkpoints")
     s3_region: str = setting("us-east-1", "the bucket's region; any value will do for most S3 servers")
     web_bind: str = setting("127.0.0.1:8080", "address and port of the REST API and the WebSocket")
+    web_public_url: str = setting(
+        "", "the web's address as nodes reach it; empty: http:// and WEB_BIND", begins=("http://", "https://")
+    )
     web_workers: int = setting(2, "web processes; each serves many games")
     public_url: str = setting(
         "",
@@ -120,9 +137,16 @@ class Config:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Raises BadConfiguration, naming every variable that is wrong or missing."""
         values, wrong = read_settings(cls, environment, "database_url", "broker_url")
-        if wrong:
+        its = cls(**values) if not wrong else None
+        wrong += tls.wrong(its.broker_url, its.broker_files) if its else ()
+        if wrong or its is None:
             raise BadConfiguration(f"The configuration is not complete. {'; '.join(wrong)}. See env.sample.")
-        return cls(**values)
+        return its
+
+    @property
+    def broker_files(self) -> tls.Files:
+        """For TLS to RabbitMQ."""
+        return tls.Files(self.broker_ca_file, self.broker_cert_file, self.broker_key_file)
 
     def sqlalchemy_url(self) -> str:
         """The database's address with the driver spelled out: a bare `postgresql://` would mean psycopg 3."""

@@ -38,6 +38,8 @@ def seen(node_id: UUID, slots: int, has: Has, life: UUID | None, drain: str | No
 
 def refuses(node: Node) -> str | None:
     """Why it is given no work, in a sentence; None: it is given work."""
+    if node.revoked_at:
+        return "It was revoked."
     if node.quarantine:
         return f"It has to pass its self-check first. {node.quarantine}"
     return "It is being shut down." if node.drain else None

@@ -7,7 +7,7 @@ before inserts nothing.
 import logging
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from celery import Celery
 from flask import Flask
@@ -19,6 +19,7 @@ from wire.codec import NotAMessage, decode
 from wire.facts import BadFact, Fact, facts_from_wire
 from wire.names import EVENT_TYPE
 from wire.rejected import MAX_BODY_CHARACTERS, MAX_BYTES
+from wire.sender import sender_of
 
 from . import broker_words, pulses
 from .broker import EVENT_QUEUE
@@ -27,6 +28,7 @@ from .extensions import db
 from .pipeline import record
 from .pipeline.receiver import deliver
 from .pipeline.reports import FactsReported
+from .senders import Senders
 
 log = logging.getLogger(__name__)
 SOURCE = "events"
@@ -45,12 +47,20 @@ class Beginning(bytes):
     size: int
 
 
+class Came(NamedTuple):
+    """A message, and the user at the broker who has sent it."""
+
+    body: Any
+    sender: str | None = None
+
+
 class Recorder(ConsumerMixin):
     """The consumer of the event queue. Runs in the main thread until `should_stop`."""
 
     def __init__(self, app: Flask, celery: Celery) -> None:
         self.connection: Connection = celery.connection_for_read(heartbeat=60)
         self._app = app
+        self._senders = Senders(self.connection.userid or "")
         self._batch: list[Any] = []
         self._bytes = 0
         self._since = 0.0
@@ -136,7 +146,7 @@ class Recorder(ConsumerMixin):
         while not self.should_stop:
             try:
                 with self._app.app_context():
-                    record_messages([message.body for message in self._batch])
+                    record_messages([Came(it.body, sender_of(it.properties)) for it in self._batch], self._senders)
                 break
             except AWAY as error:
                 log.warning("PostgreSQL is away, %s messages wait: %s", len(self._batch), str(error).splitlines()[0])
@@ -157,46 +167,49 @@ class Recorder(ConsumerMixin):
         connection.heartbeat_check()
 
 
-def record_messages(bodies: list[Any]) -> None:
+def record_messages(messages: list[Came], senders: Senders) -> None:
     """Records a batch; where one message makes the batch fail, that one is set aside and the rest is recorded.
 
     Raises one of AWAY while PostgreSQL is away.
     """
     try:
-        _record_all(bodies)
+        _record_all(messages, senders)
     except AWAY:
         db.session.rollback()
         raise
     except Exception as error:  # a message that only the database could refuse
         db.session.rollback()
-        if len(bodies) > 1:
-            for body in bodies:
-                record_messages([body])
+        if len(messages) > 1:
+            for message in messages:
+                record_messages([message], senders)
             return
         log.exception("A message can't be recorded and is set aside.")
-        record.reject(SOURCE, repr(error), bodies[0])
+        record.reject(SOURCE, repr(error), messages[0].body)
         db.session.commit()
 
 
-def _record_all(bodies: list[Any]) -> None:
+def _record_all(messages: list[Came], senders: Senders) -> None:
     facts: list[Fact] = []
-    for body in bodies:
+    for message in messages:
         try:
-            facts += _facts(body)
+            facts += _facts(message, senders)
         except (NotAMessage, BadFact) as error:
-            record.reject(SOURCE, str(error), body)
+            record.reject(SOURCE, str(error), message.body)
     if facts:
         deliver(FactsReported(facts))
     db.session.commit()
 
 
-def _facts(body: Any) -> list[Fact]:
-    if isinstance(body, Beginning):
-        raise BadFact(f"The message has {body.size} bytes; at most {MAX_BYTES} are taken.")
-    message = decode(body)
+def _facts(came: Came, senders: Senders) -> list[Fact]:
+    if isinstance(came.body, Beginning):
+        raise BadFact(f"The message has {came.body.size} bytes; at most {MAX_BYTES} are taken.")
+    message = decode(came.body)
     if message.get("type") != EVENT_TYPE:
         raise BadFact(f"An event of the type {str(message.get('type'))[:80]!r} is not known here.")
-    return facts_from_wire(message)
+    facts = facts_from_wire(message)
+    if facts and (why := senders.why_not(facts[0].run_id, facts[0].attempt, came.sender)):
+        raise BadFact(why)
+    return facts
 
 
 def _beginning(body: Any) -> Beginning:

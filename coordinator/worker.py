@@ -19,7 +19,7 @@ def create_worker() -> Celery:
     app = create_app()
     app.config[audit.PROGRAM] = "results"
     its = parts(app)
-    celery = broker.make_celery(its.config.broker_url, "results")
+    celery = broker.make_celery(its.config.broker_url, "results", its.config.broker_files)
     tasks.register(celery, app)
     tasks.register_verification(celery, app, its.storage, limits_of(its.config))
     celery.conf.worker_consumer = outcome_consumer.make_consumer(app)

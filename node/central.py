@@ -12,6 +12,7 @@ import requests
 from wire.jobs import DRAINS, Has, JobSpec
 from wire.names import NODE_API
 
+from .config import Config
 from .transfer import TRANSFER_SECONDS, Broken, Terms, put
 
 CONNECT_SECONDS, READ_SECONDS = 4, 15
@@ -20,6 +21,10 @@ HEARTBEAT_TIMEOUT = (2, 3)
 USUAL = Terms()
 NOT_LET_IN = (401, 403)
 MOST_FINDINGS = 100
+UNTRUSTED = (
+    "The certificate of the coordinator at {} is not trusted. COORDINATOR_CA_FILE must have those of whoever signs it "
+    "({})"
+)
 
 
 class Away(Exception):
@@ -58,9 +63,16 @@ class Welcome:
 class Central:
     """The coordinator as one node sees it."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, ca_file: str = "") -> None:
+        """`ca_file` has the certificates that https is verified with; none: those that the system trusts."""
         self._url = url.rstrip("/") + NODE_API
+        self._verify: str | bool = ca_file or True
         self._headers = {"Authorization": f"Bearer {token}"}
+
+    @classmethod
+    def of(cls, config: Config) -> Self:
+        """As the node's settings say."""
+        return cls(config.coordinator_url, config.node_token, config.coordinator_ca_file)
 
     def hello(self, slots: int, has: Has, life: UUID, drain: str | None) -> Welcome:
         """This node is there, in this life, has all this, and ends in this way. Raises Away or Refused."""
@@ -116,8 +128,12 @@ class Central:
         self, path: str, body: dict[str, Any], timeout: tuple[float, float] = (CONNECT_SECONDS, READ_SECONDS)
     ) -> dict[str, Any]:
         try:
-            answer = requests.post(self._url + path, json=body, headers=self._headers, timeout=timeout)
+            answer = requests.post(
+                self._url + path, json=body, headers=self._headers, timeout=timeout, verify=self._verify
+            )
             content = answer.json()
+        except requests.exceptions.SSLError as error:
+            raise Away(UNTRUSTED.format(self._url.removesuffix(NODE_API), error)) from error
         except requests.RequestException as error:  # also an answer that is no JSON: a proxy's, not ours
             raise Away(f"The coordinator does not answer: {type(error).__name__}") from error
         if answer.status_code >= 500:

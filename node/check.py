@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
-
-from wire.variables import read_settings
 
 from .config import Config
 
@@ -30,24 +28,29 @@ Check = Callable[[Config], Iterator[Finding]]
 
 def run(out: TextIO, environment: Mapping[str, str] = os.environ, with_training: bool = True) -> int:
     """Prints all findings; 0 when this machine can train, else 1."""
-    findings = []
-    for finding in look(environment, with_training):
-        findings.append(finding)
-        _print(out, finding)
-    wrong = sum(finding.is_good is FAILED for finding in findings)
+    from . import check_machine, check_platform, check_training
+
+    checks: list[Check] = [*check_machine.CHECKS, *check_platform.CHECKS, check_training.environments]
+    wrong = report(out, environment, [*checks, *([check_training.training] if with_training else [])])
     print(f"\n{_summary(wrong)}", file=out)
     return 1 if wrong else 0
 
 
-def look(environment: Mapping[str, str], with_training: bool) -> Iterator[Finding]:
-    """All findings, as they are made."""
-    from . import check_machine, check_platform, check_training
+def report(out: TextIO, environment: Mapping[str, str], checks: Sequence[Check]) -> int:
+    """Prints what these checks find, and returns how much of it is wrong."""
+    findings = []
+    for finding in look(environment, checks):
+        findings.append(finding)
+        _print(out, finding)
+    return sum(finding.is_good is FAILED for finding in findings)
 
-    values, wrong = read_settings(Config, environment, "broker_url", "node_token")
+
+def look(environment: Mapping[str, str], checks: Sequence[Check]) -> Iterator[Finding]:
+    """All findings, as they are made."""
+    values, wrong = Config.read(environment, "broker_url", "node_token")
     yield from (Finding(FAILED, f"Setting {line}.", "env.sample says what each setting means.") for line in wrong)
     config = Config(**values)
-    checks: list[Check] = [*check_machine.CHECKS, *check_platform.CHECKS, check_training.environments]
-    for check in [*checks, *([check_training.training] if with_training else [])]:
+    for check in checks:
         yield from _safely(check, config)
 
 

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 
 import requests
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
-from kombu import Connection
 
-from wire.broker_check import NODE, troubles
+from wire.broker_check import ENROLL, NODE, troubles
 from wire.names import VERSION
 
 from .central import Away, Central, NotLetIn, Refused
 from .check import FAILED, NOTE, PASSED, Check, Finding
 from .config import Config
+from .connection import connection
 
 SECONDS = 5
 PROBE_BYTES = 256 * 1024
@@ -31,10 +31,10 @@ def coordinator(config: Config) -> Iterator[Finding]:
         return
     began = time.time()
     try:
-        answer = Central(config.coordinator_url, config.node_token).check()
+        answer = Central.of(config).check()
     except (NotLetIn, Refused) as error:
         yield Finding(FAILED, str(error),
-                      "NODE_TOKEN must be what `flask --app wsgi nodes enroll <name>` printed there.")  # fmt: skip
+                      "`flask --app wsgi nodes enroll <name>` there makes this node's token anew.")  # fmt: skip
         return
     except Away as error:
         yield Finding(FAILED, f"{config.coordinator_url}: {error}.", "Check COORDINATOR_URL, and firewalls between.")
@@ -75,21 +75,20 @@ def rabbitmq(config: Config) -> Iterator[Finding]:
     if not config.broker_url:
         yield Finding(FAILED, "RabbitMQ was not asked: there is no BROKER_URL.")
         return
-    connection = Connection(config.broker_url, connect_timeout=SECONDS, heartbeat=0)
-    where = f"RabbitMQ at {connection.hostname}"
+    its = connection(config, connect_timeout=SECONDS, heartbeat=0)
+    where = f"RabbitMQ at {its.hostname}"
     try:
-        connection.connect()
-        found = list(troubles(connection, NODE))
+        its.connect()
+        found = list(troubles(its, NODE))
         yield from (Finding(FAILED, trouble.what, trouble.advice) for trouble in found)
         if not found:
             yield Finding(PASSED, f"{where} takes this node's login and its largest messages, and has its queues.")
     except (AccessRefused, NotAllowed) as error:
-        yield Finding(FAILED, f"{where} refuses this node: {_said(error)}.",
-                      "BROKER_URL must have a user, password and virtual host that RabbitMQ knows.")  # fmt: skip
+        yield Finding(FAILED, f"{where} refuses this node: {_said(error)}.", ENROLL)
     except (OSError, AMQPError) as error:
         yield Finding(FAILED, f"{where} does not answer: {_said(error)}.", "Check BROKER_URL, and firewalls between.")
     finally:
-        connection.collect()
+        its.collect()
 
 
 def _said(error: Exception) -> str:

@@ -3,11 +3,12 @@
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from wire import enrolment, tls
 from wire.jobs import DRAINS
 from wire.names import BRIDGE_PATH
 from wire.variables import read_settings, setting
@@ -25,8 +26,16 @@ class BadConfiguration(Exception):
 class Config:
     """One field per environment variable, in upper case there. `NAME_FILE` names a file that holds the value."""
 
-    broker_url: str = setting("", "RabbitMQ, as amqp://user:password@host:port/vhost", begins=("amqp://", "amqps://"))
-    coordinator_url: str = setting("http://127.0.0.1:8080", "the coordinator's web address")
+    node_settings: str = setting("", "the file that `python -m node enroll` has written; what stands there counts")
+    broker_url: str = setting(
+        "", "RabbitMQ, as amqp://user:password@host:port/vhost; amqps:// with TLS", begins=("amqp://", "amqps://")
+    )
+    broker_ca_file: str = setting("", "certificates of those who sign RabbitMQ's, as PEM; empty: the system's")
+    broker_cert_file: str = setting("", "our own certificate for RabbitMQ, as PEM, where it asks for one")
+    broker_key_file: str = setting("", "the key of that certificate")
+    coordinator_url: str = setting("http://127.0.0.1:8080", "the coordinator's web address",
+                                   begins=("http://", "https://"))  # fmt: skip
+    coordinator_ca_file: str = setting("", "certificates of those who sign the coordinator's, as PEM; empty: the usual")
     node_token: str = setting("", "this node's token, printed by `flask --app wsgi nodes enroll <name>`")
     node_name: str = setting(socket.gethostname(), "this node's name; two nodes never share one")
     node_slots: int = setting(1, "trainings at the same time")
@@ -70,10 +79,33 @@ class Config:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Raises BadConfiguration, naming every variable that is wrong or missing."""
-        values, wrong = read_settings(cls, environment, "broker_url", "node_token")
+        values, wrong = cls.read(environment, "broker_url", "node_token")
         if wrong:
             raise BadConfiguration(f"This node can't start. {'; '.join(wrong)}. See env.sample.")
         return cls(**values)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], *needed: str) -> tuple[dict[str, Any], list[str]]:
+        """The values by field, and what is wrong, a line each."""
+        try:
+            given, file = dict(environment), environment.get("NODE_SETTINGS")
+            given |= enrolment.read(Path(file)) if file else {}
+        except OSError as error:
+            return {}, [f"NODE_SETTINGS: {error}"]
+        values, wrong = read_settings(cls, given, *needed)
+        return values, wrong or list(cls(**values)._wrong())
+
+    def _wrong(self) -> Iterator[str]:
+        yield from tls.wrong(self.broker_url, self.broker_files)
+        if self.coordinator_ca_file and not Path(self.coordinator_ca_file).is_file():
+            yield f"COORDINATOR_CA_FILE: there is no file {self.coordinator_ca_file}"
+        if self.coordinator_ca_file and not self.coordinator_url.startswith("https://"):
+            yield "COORDINATOR_CA_FILE is set, but COORDINATOR_URL does not begin with https://"
+
+    @property
+    def broker_files(self) -> tls.Files:
+        """For TLS to RabbitMQ."""
+        return tls.Files(self.broker_ca_file, self.broker_cert_file, self.broker_key_file)
 
     @property
     def bridge_listen(self) -> tuple[str, int]:

@@ -23,7 +23,7 @@ class Greeting:
 
     def __init__(self, config: Config, intake: Intake, drain: Drain) -> None:
         self._slots, self._intake, self._drain = config.node_slots, intake, drain
-        self._central = Central(config.coordinator_url, config.node_token)
+        self._central = Central.of(config)
         self._inventory = Inventory(config)
         self._self_check = SelfCheck(config, self._central)
 

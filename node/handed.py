@@ -31,7 +31,7 @@ class Handed:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._central = Central(config.coordinator_url, config.node_token)
+        self._central = Central.of(config)
 
     def run(self) -> None:
         """Looks for ever."""

@@ -6,6 +6,7 @@ other nodes are free. So the node stops consuming when its last slot is taken an
 """
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,11 @@ from celery.worker.strategy import default as usual_strategy
 from wire.names import TRAIN_QUEUE
 
 from .drain import Drain
-from .queues import train_queue
+from .queues import is_there, train_queue
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
+QUEUE_LOOK_SECONDS = 0.5
 
 
 class Intake:
@@ -33,6 +35,7 @@ class Intake:
 
     def connect(self, celery: Celery) -> None:
         """Rules over the worker that is about to start."""
+        signals.celeryd_after_setup.connect(begin_without_queues, weak=False)
         signals.task_received.connect(stop_when_full, weak=False)
         celery.steps["consumer"].add(type("Look", (TakeWhileFree,), {"intake": self}))
 
@@ -41,6 +44,11 @@ class Intake:
         is_stopping = state.should_stop is not None or bool(state.should_terminate)
         is_closed = is_stopping or self._drain.how or self.full
         return frozenset() if is_closed or not has_free_slot(consumer) else self.queues
+
+
+def begin_without_queues(instance: Any = None, **_: Any) -> None:
+    """Celery itself consumes from nothing: what is there to consume from is looked for again and again."""
+    instance.app.amqp.queues.deselect([TRAIN_QUEUE])
 
 
 def has_free_slot(consumer: Any, coming: int = 0) -> bool:
@@ -74,6 +82,7 @@ class TakeWhileFree(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **options: Any) -> None:
         self._timer: Any = None
+        self._look_again: dict[str, float] = {}
         super().__init__(parent, **options)
 
     def start(self, parent: Any) -> None:
@@ -85,7 +94,18 @@ class TakeWhileFree(bootsteps.StartStopStep):
             self._timer = None
 
     def _look(self, consumer: Any) -> None:
-        consume_from(consumer, self.intake.wanted(consumer))
+        wanted = self.intake.wanted(consumer)
+        consume_from(consumer, frozenset(name for name in wanted if self._is_there(consumer, name)))
+
+    def _is_there(self, consumer: Any, name: str) -> bool:
+        """To consume from a queue that is not there would end the connection: the coordinator makes it with the first
+        job that waits in it."""
+        if consumer.task_consumer.consuming_from(name):
+            return True
+        if time.monotonic() < self._look_again.get(name, 0):
+            return False
+        self._look_again[name] = time.monotonic() + QUEUE_LOOK_SECONDS
+        return is_there(consumer.connection, name)
 
 
 def strategy(task: Any, app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:

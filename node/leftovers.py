@@ -22,6 +22,7 @@ from .hand_over import hand_over, last_checkpoint, left_by_a_killed_node
 from .lease import Stop
 from .parcel import Parcel
 from .patience import HURRIED_SECONDS, Patience
+from .queues import until_taken
 from .report import EventSender, Reporter, Spool
 from .shim import kill_leftover
 from .uploads import Uploads
@@ -44,7 +45,7 @@ def end_processes(config: Config) -> None:
 def clear(celery: Celery, config: Config) -> None:
     """Hands in every attempt that was not handed in, and whose processes have been ended. Waits for a broker that is
     away."""
-    central = Central(config.coordinator_url, config.node_token)
+    central = Central.of(config)
     for workspace in all_in(config.attempts_dir):
         if workspace.open():
             outcome = _hand_in(celery, central, config, workspace)
@@ -61,6 +62,7 @@ def _hand_in(celery: Celery, central: Central, config: Config, workspace: Worksp
         said = _upload(celery, central, config.node_name, workspace, run_id, attempt)
         outcome = replace(said, facts_sent=facts).to_wire()
         _keep(workspace, outcome)
+    until_taken(celery)
     celery.send_task(TASK_OUTCOME, args=[outcome])
     log.warning("Attempt %s of run %s was handed in after a restart.", attempt, run_id)
     return outcome
@@ -87,7 +89,7 @@ def _upload(celery: Celery, central: Central, node: str, workspace: Workspace, r
     as it had not come to them."""
 
     def tell(upload: Upload) -> None:
-        celery.send_task(TASK_UPLOADED, args=[upload.to_wire()])
+        celery.send_task(TASK_UPLOADED, args=[upload.to_wire()], mandatory=True)
 
     stop, parcel = Stop(), Parcel(workspace.folder)
     stop.ask(Stop.SHUTDOWN)  # without much patience: the job is to go on, and others wait

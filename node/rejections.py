@@ -1,14 +1,18 @@
 """What comes on a queue of trainings and is none: it is handed to the coordinator, and no slot is taken for it."""
 
+import time
 from typing import Any
 
 from celery import Celery
+from celery.worker import state
 from celery.worker.consumer import Consumer
 
 from wire import names
 from wire.aside import Aside, SetsAside
 from wire.facts import uuid_of, whole
 from wire.rejected import Rejected, Unusable
+
+from .queues import wait_for_all
 
 
 def make_consumer(celery: Celery) -> type[Consumer]:
@@ -17,9 +21,21 @@ def make_consumer(celery: Celery) -> type[Consumer]:
     def keep(rejected: Rejected) -> None:
         celery.send_task(names.TASK_REJECTED, args=[rejected.to_wire()])
 
-    return type("TrainingConsumer", (SetsAside, Consumer), {
+    class Patient(Consumer):  # type: ignore[misc]
+        def connect(self) -> Any:
+            connection = super().connect()
+            wait_for_all(connection, _pause)
+            return connection
+
+    return type("TrainingConsumer", (SetsAside, Patient), {
         "source": names.TRAIN_QUEUE, "known": {names.TASK_TRAIN: check}, "aside": Aside(keep),
     })  # fmt: skip
+
+
+def _pause(seconds: float) -> None:
+    """Ends the worker where it is to end meanwhile."""
+    state.maybe_shutdown()
+    time.sleep(seconds)
 
 
 def check(args: list[Any], kwargs: dict[str, Any], embedded: dict[str, Any]) -> None:

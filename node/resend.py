@@ -14,7 +14,6 @@ from typing import TextIO
 from uuid import UUID
 
 from wire.names import attempt_of
-from wire.variables import read_settings
 
 from .central import Away, Central, Refused
 from .config import Config
@@ -35,7 +34,7 @@ class NotSent(Exception):
 
 def run(out: TextIO, run_ids: list[str], only_list: bool, environment: Mapping[str, str] = os.environ) -> int:
     """Sends what is kept of these runs, or of all; 0 when all of it was sent."""
-    values, wrong = read_settings(Config, environment, *([] if only_list else ["node_token"]))
+    values, wrong = Config.read(environment, *([] if only_list else ["node_token"]))
     for line in wrong:
         print(f"Setting {line}. env.sample says what each setting means.", file=out)
     if wrong:
@@ -50,7 +49,7 @@ def run(out: TextIO, run_ids: list[str], only_list: bool, environment: Mapping[s
         for workspace in chosen:
             print(described(workspace), file=out)
         return 1 if missing else 0
-    central = Central(config.coordinator_url, config.node_token)
+    central = Central.of(config)
     patience = min(PATIENCE_SECONDS, config.upload_patience_seconds)
     sent = [_sent(out, central, workspace, patience) for workspace in chosen]
     return 0 if all(sent) and not missing else 1

@@ -21,6 +21,7 @@ from .central import Away, Central, Refused
 from .config import Config
 from .drain import Drain
 from .lease import Lease, Stop
+from .queues import until_taken
 from .report import EventSender, Reporter, Spool
 from .run import run_attempt
 from .workspace import Workspace, workspace_of
@@ -48,7 +49,7 @@ class Handing:
 
 def register(celery: Celery, config: Config, drain: Drain) -> None:
     """Adds the training task to the node's Celery app."""
-    central = Central(config.coordinator_url, config.node_token)
+    central = Central.of(config)
     handing = Handing(config)
 
     @celery.task(name=names.TASK_TRAIN, Strategy="node.intake:strategy", shared=False,
@@ -92,7 +93,7 @@ def _train(
     reporter = Reporter(Spool(workspace.facts), sender)
 
     def tell(upload: Upload) -> None:
-        celery.send_task(names.TASK_UPLOADED, args=[upload.to_wire()])
+        celery.send_task(names.TASK_UPLOADED, args=[upload.to_wire()], mandatory=True)
 
     outcome = run_attempt(config, central, spec, workspace.training, stop, reporter.say, tell)
     kept = replace(outcome, facts_sent=reporter.finish(0)).to_wire()
@@ -102,5 +103,6 @@ def _train(
         log.error("The outcome cannot be kept on disk: %s", error)
     reporter.finish()
     sender.close()
+    until_taken(celery)
     handing.outcome = kept
     return kept

@@ -8,15 +8,15 @@ import os
 from amqp import method_framing
 from celery import Celery
 
-from wire import log_lines, names
+from wire import log_lines, names, tls
 from wire.rejected import readable
-from wire.settings import SETTINGS, WORKER_CONTROL
+from wire.settings import SETTINGS
 
 from . import rejections, signals, tasks
 from .config import Config
 from .connection import Amqp
 from .drain import Drain
-from .queues import outcome_queue, train_queue
+from .queues import declare_nothing, outcome_queue, train_queue
 
 
 def create_worker(config: Config | None = None) -> Celery:
@@ -29,6 +29,7 @@ def create_worker(config: Config | None = None) -> Celery:
     transport["client_properties"] = {"connection_name": f"node {config.node_name}:{os.getpid()}"}
     celery.conf.update(
         broker_transport_options=transport,
+        broker_use_ssl=tls.options(config.broker_url, config.broker_files),
         task_queues=[train_queue(), outcome_queue()],
         task_default_queue=names.TRAIN_QUEUE,
         task_routes={"coord.*": {"queue": names.OUTCOME_QUEUE}, "train.*": {"queue": names.TRAIN_QUEUE}},
@@ -43,8 +44,10 @@ def create_worker(config: Config | None = None) -> Celery:
         task_publish_retry_policy={
             "max_retries": 10**6, "interval_start": 0.5, "interval_step": 1, "interval_max": 10,
         },
-        **WORKER_CONTROL,
+        # nobody tells a node what to do over RabbitMQ, where whoever may write to Celery's exchange tells all workers
+        worker_enable_remote_control=False,
     )  # fmt: skip
+    declare_nothing()
     celery.conf.worker_consumer = rejections.make_consumer(celery)
     method_framing.Message = readable(method_framing.Message)
     drain = Drain()

@@ -1,5 +1,6 @@
 """The Procfile's programs under honcho, as a development machine runs them: one log, one start, one end."""
 
+import hashlib
 import os
 import re
 import signal
@@ -50,8 +51,14 @@ class Platform:
         self.flask("db", "upgrade")
         database = self.env["DATABASE_URL"]
         self.token = self.kept.get(f"developer at {database}", self._developers_token)
-        node_token = self.kept.get(f"node of {database}", lambda: self.flask("nodes", "enroll", NODE))
-        self.env["NODE_TOKEN"] = os.environ.get("NODE_TOKEN", node_token)
+        self._enroll(f"{database} {self.env['BROKER_URL']}")
+
+    def _enroll(self, where: str) -> None:
+        """Once for each database and broker; what the node was told is kept in a file that the node reads."""
+        file = self.data_dir / f"node-{hashlib.sha256(where.encode()).hexdigest()[:12]}.env"
+        if not file.exists():
+            self.flask("nodes", "enroll", NODE, "--to", str(file))
+        self.env["NODE_SETTINGS"] = str(file)
 
     def _developers_token(self) -> str:
         """It is printed on the screen and kept in a file, so it is good on this machine only."""
@@ -125,8 +132,6 @@ def environment(data_dir: Path, service_env: Mapping[str, str]) -> dict[str, str
         "WEB_BIND": bind,
         "FLOWER_PORT": "5555",
         "FLOWER_BASIC_AUTH": f"flower:{Kept(data_dir / 'tokens.json').get('flower_password')}",
-        "COORDINATOR_URL": f"http://{bind}",
-        "NODE_NAME": NODE,
         "NODE_DATA_DIR": str(data_dir / "node"),
         "TRAINER_PYTHON": str(ROOT / ".venv-node" / "bin" / "python"),
     }

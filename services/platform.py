@@ -3,6 +3,8 @@
 People start them with `honcho start`; the commands are read from the same file.
 """
 
+import base64
+import json
 import os
 import secrets
 import subprocess
@@ -23,6 +25,8 @@ from services.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60
+OF_THE_COORDINATOR = {"DATABASE_URL", "BROKER_URL", "BROKER_API", "FLOWER_BROKER_API", "S3_ENDPOINT_URL",
+                      "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_BUCKET", "S3_REGION"}  # fmt: skip
 
 
 def procfile(path: Path = ROOT / "Procfile") -> dict[str, str]:
@@ -42,21 +46,45 @@ class Platform:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
         self.env = {
             **os.environ, **stack.env, "PATH": path, "PYTHONPATH": str(ROOT), "WEB_BIND": f"127.0.0.1:{web}",
-            "FLOWER_PORT": str(flower), "COORDINATOR_URL": self.url, "NODE_DATA_DIR": str(folder / "node"),
-            "FLOWER_BASIC_AUTH": f"flower:{secrets.token_hex(16)}", "NODE_NAME": "node",
-            "TRAINER_PYTHON": trainer_python(), "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}",
-            **(settings or {}),
+            "FLOWER_PORT": str(flower), "NODE_DATA_DIR": str(folder / "node"),
+            "FLOWER_BASIC_AUTH": f"flower:{secrets.token_hex(16)}", "TRAINER_PYTHON": trainer_python(),
+            "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}", **(settings or {}),
         }  # fmt: skip
+        self._enrolled = stack.nodes
         self._commands = procfile()
-        self._environments: dict[str, Mapping[str, str]] = {}
+        self._nodes: dict[str, Mapping[str, str]] = {}
         self._processes: dict[str, Process] = {}
-        self.token = self.node_token = ""
+        self.token = ""
 
     def prepare(self) -> None:
-        """The tables, the bucket, a user's token and a node's."""
+        """The tables, the bucket, a user's token and a node."""
         self.run("flask --app wsgi db upgrade")
         self.token = self.run("flask --app wsgi tokens create player")
-        self.node_token = self.env["NODE_TOKEN"] = self.run("flask --app wsgi nodes enroll node")
+        self._nodes["node"] = self.enroll("node")
+
+    @property
+    def node_token(self) -> str:
+        return self.environment("node")["NODE_TOKEN"]
+
+    @property
+    def node_broker_url(self) -> str:
+        """RabbitMQ with the node's login."""
+        return self.environment("node")["BROKER_URL"]
+
+    def environment(self, name: str) -> dict[str, str]:
+        """What that program gets: a node has nothing of the coordinator's."""
+        if name not in self._nodes:
+            return self.env
+        others = {key: value for key, value in self.env.items() if key not in OF_THE_COORDINATOR}
+        return others | self._nodes[name]
+
+    def enroll(self, name: str) -> dict[str, str]:
+        """What a node of that name is told; platforms over the same services share its enrolment."""
+        known = (self.env["DATABASE_URL"], name)
+        if known not in self._enrolled:
+            code = self.run(f"flask --app wsgi nodes enroll '{name}'").split()[-1]
+            self._enrolled[known] = json.loads(base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)))
+        return self._enrolled[known] | {"COORDINATOR_URL": self.url}
 
     def run(self, command: str) -> str:
         """A command of the coordinator's, to its end; what it printed."""
@@ -72,16 +100,14 @@ class Platform:
         """One more training node, with its own token, data folder and bridge; `start(name)` starts it."""
         (bridge,) = free_ports(1, set())
         self._commands[name] = self._commands["node"]
-        self._environments[name] = {
-            "NODE_NAME": name, "NODE_TOKEN": self.run(f"flask --app wsgi nodes enroll {name}"),
+        self._nodes[name] = self.enroll(settings.get("NODE_NAME", name)) | {
             "NODE_DATA_DIR": str(self.folder / name), "BRIDGE_ADDRESS": f"127.0.0.1:{bridge}", **settings,
         }  # fmt: skip
 
     def start(self, *names: str) -> None:
         """Starts programs (all those named before, again) and waits until the web answers."""
         for name in names:
-            environ = {**self.env, **self._environments.get(name, {})}
-            self.process(name).start(["sh", "-c", f"exec {self._commands[name]}"], environ, ROOT)
+            self.process(name).start(["sh", "-c", f"exec {self._commands[name]}"], self.environment(name), ROOT)
         if "web" in names:
             self.process("web").wait_ready(self.is_ready, READY_SECONDS)
 

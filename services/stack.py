@@ -46,18 +46,21 @@ class Stack:
         self.rabbitmq = None if "BROKER_URL" in self.environ else self._rabbitmq()
         self.s3 = None if "S3_ENDPOINT_URL" in self.environ else self._s3()
         self.services: list[Service] = [made for made in (self.postgres, self.rabbitmq, self.s3) if made]
+        self.nodes: dict[tuple[str, str], dict[str, str]] = {}
+        """What nodes were told that platforms over these services have enrolled, by database and name."""
         self._lock: IO[str] | None = None
 
     @property
     def env(self) -> dict[str, str]:
         """The variables by which the platform's processes find the services."""
-        names = ("DATABASE_URL", "BROKER_URL", "FLOWER_BROKER_API", "S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID",
+        names = ("DATABASE_URL", "BROKER_URL", "BROKER_API", "FLOWER_BROKER_API", "S3_ENDPOINT_URL", "S3_ACCESS_KEY_ID",
                  "S3_SECRET_ACCESS_KEY")  # fmt: skip
         env = {name: self.environ[name] for name in names if name in self.environ} | self._s3_settings()
         if self.postgres:
             env["DATABASE_URL"] = self.postgres.url
         if self.rabbitmq:
-            env |= {"BROKER_URL": self.rabbitmq.url, "FLOWER_BROKER_API": self.rabbitmq.management_api}
+            api = self.rabbitmq.management_api
+            env |= {"BROKER_URL": self.rabbitmq.url, "BROKER_API": api, "FLOWER_BROKER_API": api}
         if self.s3:
             env |= {"S3_ENDPOINT_URL": self.s3.url, "S3_ACCESS_KEY_ID": self.s3.key}
             env |= {"S3_SECRET_ACCESS_KEY": self.s3.secret}

@@ -24,7 +24,7 @@ def broker_of_tests(environ: Mapping[str, str] = os.environ) -> Iterator[dict[st
     api = environ.get(API)
     assert api, f"With {URL}, {API} must be its management API, as http://user:password@host:15672/api/."
     with virtual_host(environ[URL], api) as url:
-        yield {"BROKER_URL": url, "FLOWER_BROKER_API": api}
+        yield {"BROKER_URL": url, "BROKER_API": api, "FLOWER_BROKER_API": api}
 
 
 def port_of(url: str) -> int:

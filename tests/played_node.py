@@ -9,7 +9,8 @@ from flask import Flask
 
 from coordinator.pipeline.receiver import deliver
 from coordinator.pipeline.reports import AttemptComplete, AttemptLost, FileUploaded, OutcomeReported
-from coordinator.recorder import record_messages
+from coordinator.recorder import Came, record_messages
+from coordinator.senders import Senders
 from tests.jobs import metric, phase
 from wire.codec import encode
 from wire.facts import Artifact, Outcome, facts_to_wire
@@ -39,7 +40,7 @@ class PlayedNode:
     def say(self, run_id: str, *facts: dict[str, Any], attempt: int = 1, first: int = 1) -> None:
         """Facts, numbered from `first`, in one event."""
         with self._app.app_context():
-            record_messages([event(run_id, *facts, attempt=attempt, first=first)])
+            record_messages([Came(event(run_id, *facts, attempt=attempt, first=first))], Senders())
 
     def upload(self, run_id: str, kind: str, content: bytes, attempt: int = 1, **about: Any) -> Artifact:
         """Into staging, by the link that the coordinator gives."""

@@ -24,7 +24,7 @@ class StubNode:
         self._folder = folder
         self.central = Central(platform.url, platform.node_token)
         self._celery = create_worker(
-            Config(broker_url=platform.env["BROKER_URL"], coordinator_url=platform.url, node_token=platform.node_token)
+            Config(broker_url=platform.node_broker_url, coordinator_url=platform.url, node_token=platform.node_token)
         )
         self._reporters: dict[str, Reporter] = {}
 

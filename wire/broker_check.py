@@ -10,8 +10,9 @@ from uuid import uuid4
 
 from . import names
 
-ACCESS_REFUSED, PRECONDITION_FAILED = 403, 406
+ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 NO_KEY = "nobody.listens"
+ENROLL = "On the coordinator's machine, `flask --app wsgi nodes enroll <name>` gives it a login with its rights."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Use:
     arguments: dict[str, Any] = field(default_factory=dict)
     publishes: bool = False
     consumes: bool = False
+    declares: bool = True
+    """Else it has to be there already."""
+    free_key: str = NO_KEY
+    """With which it may write, and which leads to no queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,52 +59,62 @@ COORDINATOR = (
     Use(names.STATE_EXCHANGE, "topic", "states.", consumes=True),
 )
 NODE = (
-    replace(TRAIN, consumes=True),
-    replace(OUTCOMES, publishes=True),
-    Use(names.EVENT_EXCHANGE, publishes=True),
-    Use(names.STATE_EXCHANGE, publishes=True),
+    replace(TRAIN, consumes=True, declares=False),
+    replace(OUTCOMES, publishes=True, declares=False, free_key=names.OUTCOME_CHECK_KEY),
+    Use(names.EVENT_EXCHANGE, publishes=True, declares=False, free_key=names.EVENT_CHECK_KEY),
+    Use(names.STATE_EXCHANGE, publishes=True, declares=False),
 )
 
 
 def troubles(connection: Any, uses: tuple[Use, ...]) -> Iterator[Trouble]:
     """All that RabbitMQ refuses. Raises what the connection raises when it breaks."""
-    where = f"rabbitmqctl set_permissions -p {connection.virtual_host} {connection.userid} '.*' '.*' '.*'"
     for use in uses:
         queue = f"{use.queue}check.{uuid4().hex}" if use.queue.endswith(".") else use.queue
         for right, thing, step in _steps(use, queue):
             refusal = _refusal(connection, step)
-            code, said = getattr(refusal, "reply_code", 0), getattr(refusal, "reply_text", "")
-            if code == ACCESS_REFUSED:
-                yield Trouble(f"RabbitMQ's user {connection.userid} may not {right} {thing}.", f"Allow it: {where}")
-            elif code == PRECONDITION_FAILED and "inequivalent" in said:
-                yield _other_arguments(connection, thing, said)
-            elif code == PRECONDITION_FAILED and "invalid arg" in said:
+            said = getattr(refusal, "reply_text", "")
+            if getattr(refusal, "reply_code", 0) == PRECONDITION_FAILED and "invalid arg" in said:
                 continue  # as it should be: see _try_to_read
-            elif refusal is not None:
-                yield Trouble(f"RabbitMQ does not let us {right} {thing}: {said or refusal}.", "See RabbitMQ's log.")
             if refusal is not None:
+                yield _trouble(connection, use, right, thing, refusal)
                 break  # what follows needs this
     yield from _message_size(connection, next(use for use in uses if use.publishes))
+
+
+def _trouble(connection: Any, use: Use, right: str, thing: str, refusal: Exception) -> Trouble:
+    code, said = getattr(refusal, "reply_code", 0), getattr(refusal, "reply_text", "")
+    if code == ACCESS_REFUSED:
+        allow = f"Allow it: rabbitmqctl set_permissions -p {connection.virtual_host} {connection.userid} '.*' '.*' '.*'"
+        return Trouble(f"RabbitMQ's user {connection.userid} may not {right} {thing}.",
+                       allow if use.declares else ENROLL)  # fmt: skip
+    if code == NOT_FOUND:
+        return Trouble(f"RabbitMQ has not the {thing}.", "The coordinator's program `recorder` makes it.")
+    if code == PRECONDITION_FAILED and "inequivalent" in said:
+        return _other_arguments(connection, thing, said)
+    return Trouble(f"RabbitMQ does not let us {right} {thing}: {said or refusal}.", "See RabbitMQ's log.")
 
 
 def _steps(use: Use, queue: str) -> Iterator[tuple[str, str, Callable[[Any], object]]]:
     exchange = f"exchange {use.exchange}"
     is_own = queue != use.queue
-    yield "declare", exchange, lambda it: it.exchange_declare(use.exchange, use.type, durable=True, auto_delete=False)
+    passive, verb = not use.declares, "declare" if use.declares else "see"
+    yield verb, exchange, lambda it: it.exchange_declare(
+        use.exchange, use.type, durable=True, auto_delete=False, passive=passive
+    )  # fmt: skip
     if queue:
         yield (
-            "declare",
+            verb,
             f"queue {queue}",
             lambda it: it.queue_declare(
-                queue, durable=not is_own, exclusive=is_own, auto_delete=is_own, arguments=use.arguments
+                queue, passive, durable=not is_own, exclusive=is_own, auto_delete=is_own, arguments=use.arguments
             ),
         )
-    if queue and not is_own:
+    if queue and not is_own and use.declares:
         yield "bind", f"queue {queue} to {exchange}", lambda it: it.queue_bind(queue, use.exchange, use.key)
     if is_own:
         yield "bind", f"a queue {queue} to {exchange}", lambda it: _bind_own(it, queue, use.exchange)
     if use.publishes:
-        yield "write to", exchange, lambda it: _publish(it, use.exchange, b"{}")
+        yield "write to", exchange, lambda it: _publish(it, use, b"{}")
     if use.consumes and not is_own:
         yield "read", f"queue {queue}", lambda it: _try_to_read(it, queue)
 
@@ -111,10 +126,10 @@ def _bind_own(channel: Any, queue: str, exchange: str) -> None:
     channel.queue_delete(queue)
 
 
-def _publish(channel: Any, exchange: str, body: bytes) -> None:
+def _publish(channel: Any, use: Use, body: bytes) -> None:
     """Without a queue that takes it, and confirmed."""
     channel.confirm_select()
-    channel.basic_publish_confirm(channel.prepare_message(body), exchange=exchange, routing_key=NO_KEY)
+    channel.basic_publish_confirm(channel.prepare_message(body), exchange=use.exchange, routing_key=use.free_key)
 
 
 def _try_to_read(channel: Any, queue: str) -> None:
@@ -148,7 +163,7 @@ def _other_arguments(connection: Any, thing: str, said: str) -> Trouble:
 
 
 def _message_size(connection: Any, use: Use) -> Iterator[Trouble]:
-    refusal = _refusal(connection, lambda it: _publish(it, use.exchange, bytes(names.LARGEST_MESSAGE)))
+    refusal = _refusal(connection, lambda it: _publish(it, use, bytes(names.LARGEST_MESSAGE)))
     if refusal is not None and getattr(refusal, "reply_code", 0) == PRECONDITION_FAILED:
         said = getattr(refusal, "reply_text", "")
         yield Trouble(

@@ -46,6 +46,18 @@ BRIDGE_PATH = "/api/v1/train-instance-stream"
 
 NODE_API = "/api/v1/node"
 
+# What a node's user at the broker may do, as RabbitMQ's patterns: nothing there is named after the node
+NODE_CONFIGURE = "^$"
+NODE_WRITE = f"^({EVENT_EXCHANGE}|{OUTCOME_EXCHANGE}|{STATE_EXCHANGE})$"
+NODE_READ = rf"^{TRAIN_QUEUE}(\.[0-9a-f]{{16}})?$"
+EVENT_CHECK_KEY, OUTCOME_CHECK_KEY = "training.check", f"{OUTCOME_QUEUE}.check"
+"""Keys that nodes may write to and no queue of ours is bound to."""
+NODE_TOPICS = {
+    EVENT_EXCHANGE: r"^(task|worker|training)\.",
+    OUTCOME_EXCHANGE: rf"^{OUTCOME_QUEUE}(\.check)?$",
+}
+"""The routing keys that it may write with, by exchange."""
+
 
 def task_id(run_id: UUID | str, attempt: int) -> str:
     """The Celery id of an attempt's training task; the same for every copy of its message."""

@@ -14,12 +14,12 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid4
 
-from kombu import Connection, Consumer, Queue
+from kombu import Consumer, Queue
 from kombu.mixins import ConsumerMixin
 
 from wire.codec import decode, encode
 
-from ..broker import FANOUT_EXCHANGE, Returning
+from ..broker import FANOUT_EXCHANGE, Connect
 from ..ledger import Logged, Told
 from .hub import Hub
 from .subscription import Piece
@@ -32,8 +32,8 @@ TRANSPORT = {"read_timeout": 10, "write_timeout": 10}
 class Publisher:
     """Publishes from a thread of its own, made at first use (after a fork, a process makes its own)."""
 
-    def __init__(self, broker_url: str) -> None:
-        self._url = broker_url
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
         self._queue: queue.Queue[dict[str, Any]] = queue.Queue(BACKLOG)
         self._started_in = 0
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Publisher:
     def _run(self) -> None:
         while True:
             try:
-                with Connection(self._url, connect_timeout=4, transport_options=TRANSPORT) as connection:
+                with self._connect(connect_timeout=4, transport_options=TRANSPORT) as connection:
                     producer = connection.Producer(exchange=FANOUT_EXCHANGE, auto_declare=True)
                     while True:
                         body = encode(self._queue.get())
@@ -80,8 +80,8 @@ class Publisher:
 class Listener(ConsumerMixin):
     """Feeds the hub of one web process from a queue of its own that lives as long as its connection."""
 
-    def __init__(self, broker_url: str, hub: Hub) -> None:
-        self.connection = Returning(broker_url, connect_timeout=4, heartbeat=30)
+    def __init__(self, connect: Connect, hub: Hub) -> None:
+        self.connection = connect(connect_timeout=4, heartbeat=30)
         self._hub = hub
 
     def get_consumers(self, consumer: type[Consumer], channel: Any) -> list[Consumer]:

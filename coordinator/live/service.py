@@ -5,11 +5,11 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
-from ..broker import read_every_message
+from ..broker import Connect, read_every_message
 from ..pulses import BEAT_SECONDS
 from .bus import Listener
 from .hub import Hub
-from .states import StateListener
+from .states import Genuine, StateListener
 from .subscription import Place
 
 log = logging.getLogger(__name__)
@@ -19,17 +19,18 @@ CHECK_SECONDS = 5.0
 class Live:
     """Started once in each web process, after the fork."""
 
-    def __init__(self, broker_url: str, hub: Hub, beat: Callable[[], None],
+    def __init__(self, connect: Connect, hub: Hub, beat: Callable[[], None],
                  newest: Callable[[list[UUID]], dict[UUID, int]],
-                 newest_logs: Callable[[list[UUID]], dict[UUID, Place]]) -> None:  # fmt: skip
+                 newest_logs: Callable[[list[UUID]], dict[UUID, Place]], is_genuine: Genuine) -> None:  # fmt: skip
         self.hub = hub
-        self._broker_url = broker_url
+        self._connect = connect
         self._beat = beat
         """The web's sign of life."""
         self._newest = newest
         """Reads the newest event number of jobs."""
         self._newest_logs = newest_logs
         """Reads where the log of each job's current attempt ends."""
+        self._is_genuine = is_genuine
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -48,13 +49,13 @@ class Live:
     def _listen(self) -> None:
         while not self._stopped.is_set():
             try:
-                Listener(self._broker_url, self.hub).run()
+                Listener(self._connect, self.hub).run()
             except Exception as error:  # not the broker's absence, which the listener waits out by itself
                 log.exception("The fanout's listener starts again: %s", error)
                 self._stopped.wait(1)
 
     def _listen_to_states(self) -> None:
-        StateListener(self._broker_url, self.hub).run(self._stopped)
+        StateListener(self._connect, self.hub, self._is_genuine).run(self._stopped)
 
     def _keep_beating(self) -> None:
         while not self._stopped.is_set():

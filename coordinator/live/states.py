@@ -11,6 +11,7 @@ import selectors
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,8 +19,9 @@ from uuid import UUID, uuid4
 from kombu import Connection
 
 from wire.names import STATE_EXCHANGE as EXCHANGE
+from wire.sender import sender_of
 
-from ..broker import STATE_EXCHANGE
+from ..broker import STATE_EXCHANGE, Connect
 from .frames import looks_like_an_object, text_frame
 from .hub import Hub
 
@@ -30,13 +32,15 @@ QUEUE_ARGUMENTS = {
 }  # fmt: skip
 HEARTBEAT_SECONDS, BEAT_EVERY = 30, 10.0
 TRANSPORT = {"read_timeout": 10, "write_timeout": 10}
+Genuine = Callable[[UUID, int, str | None], bool]
+"""Whether that user at the broker speaks for that attempt."""
 
 
 class StateListener:
     """Feeds a hub. All that is said to the broker is said by the thread that runs it; others ring a bell."""
 
-    def __init__(self, broker_url: str, hub: Hub) -> None:
-        self._url, self._hub = broker_url, hub
+    def __init__(self, connect: Connect, hub: Hub, is_genuine: Genuine) -> None:
+        self._connect, self._hub, self._is_genuine = connect, hub, is_genuine
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
         self._button.setblocking(False)
@@ -45,11 +49,9 @@ class StateListener:
         """Until `stopped`, through every absence of the broker. What is said meanwhile is lost: it was only live."""
         self._hub.on_change = self._ring
         while not stopped.is_set():
-            connection = Connection(
-                self._url, connect_timeout=4, heartbeat=HEARTBEAT_SECONDS, transport_options=TRANSPORT
-            )
+            connection = self._connect(connect_timeout=4, heartbeat=HEARTBEAT_SECONDS, transport_options=TRANSPORT)
             try:
-                _Consumer(connection, self._hub, self._bell).run(stopped)
+                _Consumer(connection, self._hub, self._bell, self._is_genuine).run(stopped)
             except Exception as error:  # whatever it was, a fresh connection knows nothing of it
                 log.warning("States of environments can't be received at the moment: %s", error)
                 stopped.wait(1)
@@ -64,8 +66,8 @@ class StateListener:
 class _Consumer:
     """One connection's queue, with the bindings it has."""
 
-    def __init__(self, connection: Connection, hub: Hub, bell: socket.socket) -> None:
-        self._connection, self._hub, self._bell = connection, hub, bell
+    def __init__(self, connection: Connection, hub: Hub, bell: socket.socket, is_genuine: Genuine) -> None:
+        self._connection, self._hub, self._bell, self._is_genuine = connection, hub, bell, is_genuine
         self._channel: Any = connection.default_channel
         self._channel.auto_decode = False
         self._bound: set[UUID] = set()
@@ -114,6 +116,9 @@ class _Consumer:
             log.warning("A state without run or attempt came: %r", error)
             return
         if not self._hub.is_watched(run_id):
+            return
+        if not self._is_genuine(run_id, attempt, sender_of(message.properties)):
+            log.warning("What came as a state of run %s is not from the node that trains it.", run_id)
             return
         body = bytes(message.body or b"")
         if looks_like_an_object(body, MAX_STATE_BYTES):

@@ -29,3 +29,7 @@ class Node(Base):
     """Why it gets no more work until it has passed its self-check, in one sentence; None: it gets work."""
     checked_at: Mapped[datetime | None] = moment()
     """When it last passed its self-check: its faults before that do not count any more."""
+    broker_user: Mapped[str | None] = mapped_column(Text, unique=True)
+    """Its user at RabbitMQ, who vouches for what it sends; None: it was never given one of its own."""
+    revoked_at: Mapped[datetime | None] = moment()
+    """Since when it is no node of ours any more."""

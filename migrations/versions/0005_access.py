@@ -19,6 +19,9 @@ def upgrade() -> None:
 
 def nodes() -> None:
     """What a node is at the broker, and whether it was revoked."""
+    op.add_column("nodes", sa.Column("broker_user", sa.Text(), nullable=True))
+    op.add_column("nodes", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_unique_constraint("nodes_broker_user_key", "nodes", ["broker_user"])
 
 
 def limits() -> None:
@@ -157,6 +160,9 @@ def no_limits() -> None:
 
 def downgrade() -> None:
     """Takes back each part, the last one first."""
+    op.drop_constraint("nodes_broker_user_key", "nodes")
+    op.drop_column("nodes", "revoked_at")
+    op.drop_column("nodes", "broker_user")
     no_issuers()
     no_audit()
     no_limits()

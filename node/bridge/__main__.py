@@ -54,7 +54,7 @@ async def _serve(config: Config) -> None:
     ending = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
-    states = States(config.broker_url, f"bridge {config.node_name}:{os.getpid()}")
+    states = States(config, f"bridge {config.node_name}:{os.getpid()}")
     bridge = Bridge(config.attempts_dir, states, int(config.bridge_max_message_mb * 2**20))
     moving = asyncio.create_task(_keep_moving())
     server = await _listen(bridge, config, ending)

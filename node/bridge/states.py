@@ -7,10 +7,11 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any
 
-from kombu import Connection, Exchange
-
 from wire.names import STATE_EXCHANGE
 from wire.settings import SETTINGS
+
+from ..config import Config
+from ..connection import connection
 
 log = logging.getLogger(__name__)
 JOB_BYTES, JOB_MESSAGES = 16 * 2**20, 2_000
@@ -93,8 +94,8 @@ class Waiting:
 class States:
     """The sender of a bridge: a thread with a connection of its own, which comes back by itself."""
 
-    def __init__(self, broker_url: str, name: str) -> None:
-        self._broker_url, self._name = broker_url, name
+    def __init__(self, config: Config, name: str) -> None:
+        self._config, self._name = config, name
         self._waiting = Waiting()
         self._tell_at = 0.0
         self._closed = threading.Event()
@@ -113,8 +114,8 @@ class States:
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                with self._connection() as connection:
-                    self._send_all(connection)
+                with self._connection() as its:
+                    self._send_all(its)
             except Exception as error:
                 log.warning("States of builds can't be sent, the next try is in %.0f s: %s", RECONNECT_SECONDS, error)
                 self._closed.wait(RECONNECT_SECONDS)
@@ -123,11 +124,10 @@ class States:
         options = {**SETTINGS["broker_transport_options"], "confirm_publish": False,
                    "client_properties": {"connection_name": self._name}}  # fmt: skip
         timeout = SETTINGS["broker_connection_timeout"]
-        return Connection(self._broker_url, connect_timeout=timeout, heartbeat=0, transport_options=options)
+        return connection(self._config, connect_timeout=timeout, heartbeat=0, transport_options=options)
 
-    def _send_all(self, connection: Any) -> None:
-        channel = connection.default_channel
-        Exchange(STATE_EXCHANGE, type="topic", durable=True)(channel).declare()
+    def _send_all(self, its: Any) -> None:
+        channel = its.default_channel
         self._waiting.clear()
         while states := self._waiting.take():
             for state in states:

@@ -102,7 +102,7 @@ def check(platform: Platform, *options: str, **settings: str) -> tuple[int, str]
     """`python -m node check` as an owner runs it: its exit code and what it says."""
     command = [sys.executable, "-m", "node", "check", *options]
     data = str(platform.folder / "checked")
-    environ = {**platform.env, "NODE_DATA_DIR": data, "TRAINER_THREADS": "1", **settings}
+    environ = {**platform.environment("node"), "NODE_DATA_DIR": data, "TRAINER_THREADS": "1", **settings}
     done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert "Traceback" not in done.stdout + done.stderr
     assert not list(Path(data).glob("check-*"))
@@ -121,7 +121,7 @@ def test_the_check_of_a_machine_that_can_train_tries_everything(platform: Platfo
 
 
 def test_the_check_says_what_is_wrong_and_goes_on(platform: Platform) -> None:
-    broker = platform.env["BROKER_URL"].replace("://train_jobs:", "://nobody:")
+    broker = platform.node_broker_url.replace("://node-", "://nobody-")
     python = str(platform.folder / "no-python")
     code, said = check(platform, NODE_TOKEN="wrong", BROKER_URL=broker, TRAINER_PYTHON=python, TRAINER_DEVICE="tpu")
     crosses = [line for line in said.splitlines() if line.startswith("✗")]

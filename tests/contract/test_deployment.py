@@ -15,9 +15,11 @@ import yaml
 
 from coordinator.config import Config as CoordinatorConfig
 from node.config import Config as NodeConfig
+from node.start import own
 from services.platform import procfile
 from services.rabbitmq import CONFIGURATION
 from tests.deployment import ROOT, compose, compose_variables, sample_settings
+from wire.enrolment import VARIABLES, write
 
 SAMPLE = sample_settings()
 ENVIRONMENT = {name: setting.value for name, setting in SAMPLE.items() if setting.is_set}
@@ -78,8 +80,14 @@ def test_every_setting_reaches_the_coordinators_programs(name: str) -> None:
 
 
 def test_every_setting_reaches_the_node() -> None:
-    given = {variable.removesuffix("_FILE") for variable in SERVICES["node"]["environment"]}
-    assert {spec.name.upper() for spec in fields(NodeConfig)} <= given
+    assert {spec.name.upper() for spec in fields(NodeConfig)} <= {*SERVICES["node"]["environment"], *VARIABLES}
+
+
+def test_no_password_of_the_coordinators_reaches_the_node() -> None:
+    filled = compose({**ENVIRONMENT, **{name: f"its-{name}" for name in ENVIRONMENT}})
+    assert "its-" not in str(filled["services"]["node"]["environment"])
+    secret = {"DATABASE_URL", "BROKER_API", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "FLOWER_BASIC_AUTH"}
+    assert own(SERVICES["web"]["environment"]).keys().isdisjoint(secret)
 
 
 def test_an_empty_variable_leaves_the_programs_their_defaults() -> None:
@@ -89,9 +97,11 @@ def test_an_empty_variable_leaves_the_programs_their_defaults() -> None:
 
 
 def test_a_node_of_compose_can_start_with_what_it_is_given(tmp_path: Path) -> None:
-    token = tmp_path / "node-token"
-    token.write_text("tj_secret\n")
-    config = NodeConfig.from_environment({**SERVICES["node"]["environment"], "NODE_TOKEN_FILE": str(token)})
+    file = tmp_path / "node.env"
+    told = {"COORDINATOR_URL": "http://web:8080", "NODE_NAME": "node", "NODE_TOKEN": "tj_secret",
+            "BROKER_URL": "amqp://node-1:pass@rabbitmq:5672/train_jobs"}  # fmt: skip
+    write(file, told)
+    config = NodeConfig.from_environment({**SERVICES["node"]["environment"], "NODE_SETTINGS": str(file)})
     assert (config.node_token, config.node_slots, config.coordinator_url) == ("tj_secret", 1, "http://web:8080")
 
 

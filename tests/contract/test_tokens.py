@@ -8,6 +8,7 @@ from coordinator import tokens
 from coordinator.extensions import db
 from tests.conftest import Template
 from tests.jobs import URL, Client, bearer, body
+from wire.enrolment import decode
 
 Headers = dict[str, str]
 RUN = "6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a"
@@ -88,7 +89,7 @@ def test_a_revoked_token_stops_working(app: Flask, client: Client, monkeypatch: 
 def test_the_commands_print_a_token_that_works(app: Flask, client: Client) -> None:
     runner = app.test_cli_runner()
     user = runner.invoke(args=["tokens", "create", "player"]).output.strip()
-    machine = runner.invoke(args=["nodes", "enroll", "gpu-1"]).output.strip()
+    machine = decode(runner.invoke(args=["nodes", "enroll", "gpu-1"]).output.split()[-1])["NODE_TOKEN"]
     assert client.get(URL, headers=bearer(user)).status_code == 200
     assert client.post("/api/v1/node/hello", json={"slots": 2}, headers=bearer(machine)).status_code == 200
     (shown,) = [it for it in client.get("/api/v1/node", headers=bearer(user)).json if it["name"] == "gpu-1"]

@@ -46,9 +46,9 @@ def gates(its: Farm) -> Iterator[dict[str, list[Gate]]]:
     }
     for name, (web, broker) in made.items():
         its.platform.process(name).stop()
-        environ: Any = its.platform._environments[name]
+        environ: Any = its.platform._nodes[name]
         environ |= {"COORDINATOR_URL": web.url(its.platform.url),
-                    "BROKER_URL": broker.url(its.stack.env["BROKER_URL"])}  # fmt: skip
+                    "BROKER_URL": broker.url(environ["BROKER_URL"])}  # fmt: skip
     its.platform.start(*NAMES)
     yield made
     for gate in [gate for pair in made.values() for gate in pair]:

@@ -99,8 +99,8 @@ def test_a_resend_that_is_killed_is_repeated(world: World) -> None:
     wait_until(lambda: world.kept() == [f"{run_id}.1"], 20, "the files to be kept")
     world.s3.slow(BIG / 20, of=MODEL)
     before = world.uploads(run_id)
-    sending = subprocess.Popen([sys.executable, "-m", "node", "resend"], env=world.platform.env, cwd=ROOT,
-                               stdout=subprocess.PIPE)  # fmt: skip
+    sending = subprocess.Popen([sys.executable, "-m", "node", "resend"], cwd=ROOT, stdout=subprocess.PIPE,
+                               env=world.platform.environment("node"))  # fmt: skip
     wait_until(lambda: world.uploads(run_id) > before, 60, "an upload that is under way")
     busy = world.node("resend", run_id)
     assert (busy.returncode, busy.stdout) == (1, f"{run_id}: another process is sending it just now.\n")

@@ -3,18 +3,19 @@
 import itertools
 from typing import Any, Self
 
-from kombu import Connection, Exchange
+from kombu import Exchange
 
+from coordinator.broker import connection
 from services.platform import Platform, wait_until
 from tests.acceptance.viewers import Viewer
 from wire.names import STATE_EXCHANGE
 
 
 class Bridge:
-    """Publishes states of runs; use as a context manager."""
+    """Publishes states of runs, as a user who may speak for any; use as a context manager."""
 
     def __init__(self, platform: Platform) -> None:
-        self._connection = Connection(platform.env["BROKER_URL"])
+        self._connection = connection(platform.env["BROKER_URL"])
         self._producer = self._connection.Producer(exchange=Exchange(STATE_EXCHANGE, type="topic", durable=True))
         self._numbers = itertools.count()
 

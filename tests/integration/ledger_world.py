@@ -6,7 +6,8 @@ from flask import Flask
 
 from coordinator import pulses
 from coordinator.parts import parts
-from coordinator.recorder import record_messages
+from coordinator.recorder import Came, record_messages
+from coordinator.senders import Senders
 from coordinator.sweeper import Sweeper
 from tests.integration.database import change, rows
 from tests.jobs import URL, Client, body
@@ -83,7 +84,9 @@ class World:
         """Facts of several jobs in one batch, as the recorder takes them."""
         numbered = zip(run_ids, attempts, strict=True)
         with self._app.app_context():
-            record_messages([event(run_id, *facts, attempt=attempt, first=first) for run_id, attempt in numbered])
+            record_messages([
+                Came(event(run_id, *facts, attempt=attempt, first=first)) for run_id, attempt in numbered
+            ], Senders())  # fmt: skip
 
     def sweep(self, name: str) -> None:
         with self._app.app_context():

@@ -11,12 +11,13 @@ from coordinator import ledger
 from coordinator.extensions import db
 from coordinator.ledger import Told
 from coordinator.pipeline.batch import record_facts
-from coordinator.recorder import _facts as read_event
-from coordinator.recorder import record_messages
+from coordinator.recorder import Came, record_messages
+from coordinator.senders import Senders
 from tests.integration.database import job, outbox, rows, seqs, until_somebody_waits_for_a_lock
 from tests.jobs import metric, phase
 from tests.played_node import PlayedNode, event
-from wire.facts import Outcome
+from wire.codec import decode
+from wire.facts import Outcome, facts_from_wire
 from wire.names import TASK_FINISH
 
 FACTS = [phase("STARTING"), phase("RUNNING"), metric(1_000), metric(2_000)]
@@ -32,7 +33,7 @@ def claimed(run_id: str, played: PlayedNode) -> str:
 
 def record(app: Flask, *bodies: bytes) -> None:
     with app.app_context():
-        record_messages(list(bodies))
+        record_messages([Came(body) for body in bodies], Senders())
 
 
 def test_facts_are_kept_and_told_in_their_order(app: Flask, claimed: str, played: PlayedNode, told: list[Told]) -> None:
@@ -180,7 +181,7 @@ def test_two_recorders_with_the_same_facts_record_them_once(app: Flask, claimed:
     """As when one lost its connection in the middle of a batch, and the broker gave the batch to the other."""
     second = threading.Thread(target=played.say, args=(claimed, *FACTS))
     with app.app_context():
-        record_facts(read_event(event(claimed, *FACTS)))
+        record_facts(facts_from_wire(decode(event(claimed, *FACTS))))
         second.start()
         until_somebody_waits_for_a_lock(app)
         db.session.commit()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from coordinator.broker import OUTCOME_QUEUE, make_celery, send_training
+from coordinator.broker import OUTCOME_QUEUE, declare_all, make_celery, send_training
 from services.platform import Platform, wait_until
 from services.ports import free_ports
 from services.process import Process
@@ -100,8 +100,7 @@ def node_worker(platform: Platform, vhost: str, tmp_path: Path) -> Any:
     """A training node's worker on an empty virtual host, so that it takes nobody else's jobs. It is a node of its own:
     the one that others play must not be told to end."""
     worker = Process("node", tmp_path / "node.log", tmp_path / "node.pid")
-    token = platform.run("flask --app wsgi nodes enroll alone")
-    environ = {**platform.env, "BROKER_URL": vhost, "NODE_NAME": "alone", "NODE_TOKEN": token,
+    environ = {**platform.environment("node"), **platform.enroll("alone"), "BROKER_URL": vhost,
                "NODE_DATA_DIR": str(tmp_path / "data"),
                "BRIDGE_ADDRESS": f"127.0.0.1:{free_ports(1, set())[0]}"}  # fmt: skip
     command = (Path(__file__).parents[2] / "Procfile").read_text().partition("\nnode: ")[2].partition("\n")[0]
@@ -115,8 +114,7 @@ def test_a_flood_of_garbage_for_a_node_is_handed_to_the_coordinator_and_the_node
 ) -> None:
     celery = make_celery(vhost, "test")
     with celery.connection_for_write() as connection:
-        for queue in celery.amqp.queues.values():
-            queue(connection.default_channel).declare()
+        declare_all(connection.default_channel)
         pieces = ANYWHERE + tasks(names.TASK_TRAIN)
         sent = publish(vhost, names.TRAIN_EXCHANGE, names.TRAIN_QUEUE, [*pieces, LARGE], FLOOD)
         send_training(celery, celery.amqp.Producer(connection), uuid4(), 1, 5)

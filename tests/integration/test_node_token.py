@@ -26,7 +26,7 @@ def test_a_claim_with_a_wrong_token_is_one_to_be_repeated(platform: Platform) ->
 
 def test_what_was_handed_in_stays_on_the_node_until_its_token_is_good_again(platform: Platform, tmp_path: Path) -> None:
     run_id = new_run(platform)
-    parts = {"broker_url": platform.env["BROKER_URL"], "coordinator_url": platform.url, "node_data_dir": str(tmp_path)}
+    parts = {"broker_url": platform.node_broker_url, "coordinator_url": platform.url, "node_data_dir": str(tmp_path)}
     config = Config(**parts, node_token=WRONG)
     parcel = Parcel(config.handed_dir / task_id(run_id, 1))
     parcel.files.parent.mkdir(parents=True)

@@ -1,0 +1,102 @@
+"""Users of nodes at RabbitMQ, with the least rights that a node can work with: made by its management API, or else by
+whoever runs RabbitMQ, who is told the commands. See docs/adr/0021-a-node-may-only-what-it-must-at-the-broker.md.
+"""
+
+import secrets
+import shlex
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+
+from wire import names
+
+from .config import Config
+from .errors import Unavailable
+
+TIMEOUT = 10
+LIMITS = {"max-connections": 1_000, "max-channels": 5_000}
+"""Of one node, so that one that has gone wild takes no room from the others."""
+NOTHING = "^$"
+BY_HAND = "Run these on RabbitMQ's machine, as whoever may run rabbitmqctl there:"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a user may do: patterns of names, and of routing keys by exchange."""
+
+    configure: str
+    write: str
+    read: str
+    topics: dict[str, str]
+
+
+NODE = Rights(names.NODE_CONFIGURE, names.NODE_WRITE, names.NODE_READ, names.NODE_TOPICS)
+
+
+def new_password() -> str:
+    return secrets.token_hex(24)
+
+
+class BrokerUsers:
+    """By the management API. Raises Unavailable with a sentence where that does not do what it is told."""
+
+    def __init__(self, api: str, vhost: str, verify: str | bool = True) -> None:
+        self._api, self._vhost, self._verify = api.rstrip("/"), quote(vhost, safe=""), verify
+
+    @classmethod
+    def of(cls, config: Config) -> Self | None:
+        """None where BROKER_API is not set."""
+        if not config.broker_api:
+            return None
+        return cls(config.broker_api, vhost_of(config.broker_url), config.broker_ca_file or True)
+
+    def make(self, user: str, password: str, rights: Rights = NODE) -> None:
+        """Makes the user, or gives it this password and these rights."""
+        name = quote(user, safe="")
+        self._call("PUT", f"/users/{name}", {"password": password, "tags": ""})
+        its = {"configure": rights.configure, "write": rights.write, "read": rights.read}
+        self._call("PUT", f"/permissions/{self._vhost}/{name}", its)
+        for exchange, pattern in rights.topics.items():
+            its = {"exchange": exchange, "write": pattern, "read": NOTHING}
+            self._call("PUT", f"/topic-permissions/{self._vhost}/{name}", its)
+        for limit, value in LIMITS.items():
+            self._call("PUT", f"/user-limits/{name}/{limit}", {"value": value})
+
+    def remove(self, user: str) -> None:
+        """It can't connect any more, and its connections are closed. One that is not there is no trouble."""
+        self._call("DELETE", f"/users/{quote(user, safe='')}", may_be_gone=True)
+        for connection in self._call("GET", "/connections").json():
+            if connection.get("user") == user:
+                self._call("DELETE", f"/connections/{quote(connection['name'], safe='')}", may_be_gone=True)
+
+    def _call(self, method: str, path: str, content: Any = None, may_be_gone: bool = False) -> requests.Response:
+        try:
+            answer = requests.request(method, self._api + path, json=content, timeout=TIMEOUT, verify=self._verify)
+        except requests.RequestException as error:
+            said = f"RabbitMQ's management API does not answer ({type(error).__name__}): check BROKER_API."
+            raise Unavailable(said) from error
+        if not answer.ok and not (may_be_gone and answer.status_code == 404):
+            raise Unavailable(f"RabbitMQ's management API refuses {method} {path}: {answer.status_code}. Its user must "
+                              f"have the tag 'administrator'.")  # fmt: skip
+        return answer
+
+
+def vhost_of(broker_url: str) -> str:
+    return unquote(urlsplit(broker_url).path.removeprefix("/")) or "/"
+
+
+def commands(vhost: str, user: str, password: str, is_new: bool) -> list[str]:
+    """What `make` does, for a shell."""
+    its = [["add_user" if is_new else "change_password", user, password],
+           ["set_permissions", "-p", vhost, user, NODE.configure, NODE.write, NODE.read]]  # fmt: skip
+    its += [["set_topic_permissions", "-p", vhost, user, exchange, pattern, NOTHING]
+            for exchange, pattern in NODE.topics.items()]  # fmt: skip
+    return [shlex.join(["rabbitmqctl", *words]) for words in its]
+
+
+def removal(user: str) -> list[str]:
+    """What `remove` does, for a shell."""
+    return [shlex.join(["rabbitmqctl", "delete_user", user]),
+            shlex.join(["rabbitmqctl", "close_all_user_connections", user, "revoked"])]  # fmt: skip
