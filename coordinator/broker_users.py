@@ -1,5 +1,5 @@
 """Users of nodes at RabbitMQ, with the least rights that a node can work with: made by its management API, or else by
-whoever runs RabbitMQ, who is told the commands. See docs/adr/0021-a-node-may-only-what-it-must-at-the-broker.md.
+whoever runs RabbitMQ, who is told the commands. See docs/adr/0023-a-node-may-only-what-it-must-at-the-broker.md.
 """
 
 import secrets

@@ -62,8 +62,8 @@ def wait_for_all(connection: Any, pause: Callable[[float], object]) -> None:
 
 
 def until_taken(celery: Celery) -> None:
-    """Before an outcome is given to Celery, which would lose it where its queue is not there: a broker that has lost its
-    data has none for a while."""
+    """Before an outcome is given to Celery, which would lose it where its queue is not there: a broker that has lost
+    its data has none for a while."""
     while True:
         connection = celery.connection_for_write(heartbeat=0)
         try:

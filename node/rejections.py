@@ -21,7 +21,7 @@ def make_consumer(celery: Celery) -> type[Consumer]:
     def keep(rejected: Rejected) -> None:
         celery.send_task(names.TASK_REJECTED, args=[rejected.to_wire()])
 
-    class Patient(Consumer):  # type: ignore[misc]
+    class Patient(Consumer):
         def connect(self) -> Any:
             connection = super().connect()
             wait_for_all(connection, _pause)

@@ -52,7 +52,7 @@ class Platform:
         }  # fmt: skip
         self._enrolled = stack.nodes
         self._commands = procfile()
-        self._nodes: dict[str, Mapping[str, str]] = {}
+        self._nodes: dict[str, dict[str, str]] = {}
         self._processes: dict[str, Process] = {}
         self.token = ""
 

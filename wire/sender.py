@@ -12,7 +12,10 @@ def signing(transport: type[Any]) -> type[Any]:
     if hasattr(transport, "is_signing") or transport.driver_type != "amqp":
         return transport  # made so before, or one that knows no users
 
-    class Channel(transport.Connection.Channel):  # type: ignore[misc]
+    connection: Any = transport.Connection
+    channel: Any = connection.Channel
+
+    class Channel(channel):
         def prepare_message(
             self, body: Any, priority: Any = None, content_type: Any = None, content_encoding: Any = None,
             headers: Any = None, properties: dict[str, Any] | None = None, **others: Any,
@@ -20,11 +23,8 @@ def signing(transport: type[Any]) -> type[Any]:
             its = {**(properties or {}), PROPERTY: self.connection.client.userid}
             return super().prepare_message(body, priority, content_type, content_encoding, headers, its, **others)
 
-    class Connection(transport.Connection):  # type: ignore[misc]
-        pass
-
-    Connection.Channel = Channel
-    return type(f"Signing{transport.__name__}", (transport,), {"Connection": Connection, "is_signing": True})
+    signed = type("Connection", (connection,), {"Channel": Channel})
+    return type(f"Signing{transport.__name__}", (transport,), {"Connection": signed, "is_signing": True})
 
 
 def sender_of(properties: Any) -> str | None:
