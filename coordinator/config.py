@@ -48,7 +48,9 @@ class Config:
     s3_region: str = setting("us-east-1", "the bucket's region; any value will do for most S3 servers")
     web_bind: str = setting("127.0.0.1:8080", "address and port of the REST API and the WebSocket")
     web_public_url: str = setting(
-        "", "the web's address as nodes reach it; empty: http:// and WEB_BIND", begins=("http://", "https://")
+        "",
+        "the web's address as nodes reach it; empty: PUBLIC_URL, or else http:// and WEB_BIND",
+        begins=("http://", "https://"),
     )
     web_workers: int = setting(2, "web processes; each serves many games")
     public_url: str = setting(

@@ -52,7 +52,7 @@ def enroll(config: Config, name: str) -> Enrolled:
     token = tokens.store(Token(node_id=node.id))  # commits all of it
     tokens.forget()
     return Enrolled({
-        "COORDINATOR_URL": config.web_public_url or f"http://{config.web_bind}", "NODE_NAME": name, "NODE_TOKEN": token,
+        "COORDINATOR_URL": _address(config), "NODE_NAME": name, "NODE_TOKEN": token,
         "BROKER_URL": _login(config.broker_public_url or config.broker_url, user, password),
     }, todo)  # fmt: skip
 
@@ -92,6 +92,10 @@ def _fence(node_id: object, max_attempts: int) -> list[Told]:
 def _end_tokens(node: Node) -> None:
     its = (Token.node_id == node.id, Token.revoked_at.is_(None))
     db.session.execute(update(Token).where(*its).values(revoked_at=func.now()))
+
+
+def _address(config: Config) -> str:
+    return config.web_public_url or config.public_url or f"http://{config.web_bind}"
 
 
 def _login(url: str, user: str, password: str) -> str:
