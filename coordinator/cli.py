@@ -15,8 +15,8 @@ from . import nodes as training_nodes
 from .api import asyncapi, documents, openapi
 from .cli_accounts import of_teams, of_tokens, users
 from .cli_audit import of_audit
-from .cli_limits import limits
 from .cli_enrolment import enroll_node, revoke_node
+from .cli_limits import limits
 from .errors import CoordinatorError
 from .parts import parts
 from .pipeline import steps

@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from wire import enrolment
 
-from . import broker_users, tokens
+from . import audit, broker_users, tokens
+from .audit import Audited
 from .broker_users import BrokerUsers
 from .config import Config
 from .errors import BadRequest, NotFound
@@ -43,6 +44,7 @@ def enroll(config: Config, name: str) -> Enrolled:
     user, password, is_new = f"node-{node.id}", broker_users.new_password(), node.broker_user is None
     is_new = is_new or node.revoked_at is not None
     node.broker_user, node.revoked_at = user, None
+    audit.note(Audited.NODE_ENROLLED, name, broker_user=user)
     _end_tokens(node)
     todo: list[str] = []
     if users := BrokerUsers.of(config):
@@ -67,6 +69,7 @@ def revoke(config: Config, name: str) -> tuple[list[Told], list[str]]:
     if node is None:
         raise NotFound(f"There is no node {name!r}.")
     node.revoked_at = node.revoked_at or func.now()
+    audit.note(Audited.NODE_REVOKED, name)
     user = node.broker_user
     _end_tokens(node)
     db.session.commit()
@@ -91,7 +94,8 @@ def _fence(node_id: object, max_attempts: int) -> list[Told]:
 
 def _end_tokens(node: Node) -> None:
     its = (Token.node_id == node.id, Token.revoked_at.is_(None))
-    db.session.execute(update(Token).where(*its).values(revoked_at=func.now()))
+    for token_id in db.session.scalars(update(Token).where(*its).values(revoked_at=func.now()).returning(Token.id)):
+        audit.note(Audited.TOKEN_REVOKED, token_id, node=node.name)
 
 
 def _address(config: Config) -> str:

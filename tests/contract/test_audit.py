@@ -35,7 +35,8 @@ COMMANDS: dict[str, list[str]] = {
     "users create": ["ann {new}", "--operator"], "users disable": ["stranger"], "users enable": ["stranger"],
     "teams create": ["lab {new}", "stranger"], "teams add": [TEAM, "stranger"],
     "teams remove": [TEAM, "stranger"], "tokens create": ["stranger"], "tokens revoke": ["{token}"],
-    "nodes enroll": ["third {new}"], "nodes drain": ["other-node"], "nodes release": ["node"],
+    "nodes enroll": ["third-{new}"], "nodes drain": ["other-node"], "nodes release": ["node"],
+    "nodes revoke": ["other-node"],
     "limits set": ["--user", "stranger", "sockets", "5"], "limits reset": ["--user", "stranger", "sockets"],
 }  # fmt: skip
 READ_ONLY = {
@@ -52,7 +53,7 @@ READ_ONLY = {
     "create-bucket",
     "recorder",
 }
-NOT_YET = {Audited.NODE_REVOKED}
+NOT_YET: set[Audited] = set()
 """Kinds of entries that nothing writes."""
 
 
