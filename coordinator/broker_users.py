@@ -67,6 +67,11 @@ class BrokerUsers:
     def remove(self, user: str) -> None:
         """It can't connect any more, and its connections are closed. One that is not there is no trouble."""
         self._call("DELETE", f"/users/{quote(user, safe='')}", may_be_gone=True)
+        self.close(user)
+
+    def close(self, user: str) -> None:
+        """Closes its connections. Those of the last seconds older RabbitMQs do not list yet."""
+        self._call("DELETE", f"/connections/username/{quote(user, safe='')}", may_be_gone=True)
         for connection in self._call("GET", "/connections").json():
             if connection.get("user") == user:
                 self._call("DELETE", f"/connections/{quote(connection['name'], safe='')}", may_be_gone=True)
@@ -77,7 +82,7 @@ class BrokerUsers:
         except requests.RequestException as error:
             said = f"RabbitMQ's management API does not answer ({type(error).__name__}): check BROKER_API."
             raise Unavailable(said) from error
-        if not answer.ok and not (may_be_gone and answer.status_code == 404):
+        if not answer.ok and not (may_be_gone and answer.status_code in (404, 405)):
             raise Unavailable(f"RabbitMQ's management API refuses {method} {path}: {answer.status_code}. Its user must "
                               f"have the tag 'administrator'.")  # fmt: skip
         return answer
@@ -93,6 +98,7 @@ def commands(vhost: str, user: str, password: str, is_new: bool) -> list[str]:
            ["set_permissions", "-p", vhost, user, NODE.configure, NODE.write, NODE.read]]  # fmt: skip
     its += [["set_topic_permissions", "-p", vhost, user, exchange, pattern, NOTHING]
             for exchange, pattern in NODE.topics.items()]  # fmt: skip
+    its += [] if is_new else [["close_all_user_connections", user, "enrolled anew"]]
     return [shlex.join(["rabbitmqctl", *words]) for words in its]
 
 

@@ -1,16 +1,20 @@
 """What RabbitMQ refuses, in sentences for whoever runs it: what is wrong, and what to do."""
 
 import re
+from ssl import SSLCertVerificationError
 
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed, PreconditionFailed
 
 KNOWN = (OSError, AMQPError)
+TRUST = "BROKER_CA_FILE must have the certificates of whoever signs it."
 ADVICE = "`flask --app wsgi broker check` says what RabbitMQ lacks."
 
 
 def sentence(error: Exception) -> str:
     """One sentence, or two, about what ended a connection or a channel."""
     said = reply(error)
+    if isinstance(error, SSLCertVerificationError):
+        return f"RabbitMQ's certificate is not trusted: {error.verify_message}. {TRUST}"
     if isinstance(error, AccessRefused | NotAllowed):
         return f"RabbitMQ refuses: {said}. {ADVICE}"
     if isinstance(error, PreconditionFailed) and "acknowledgement" in said:

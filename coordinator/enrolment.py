@@ -49,6 +49,8 @@ def enroll(config: Config, name: str) -> Enrolled:
     todo: list[str] = []
     if users := BrokerUsers.of(config):
         users.make(user, password)
+        if not is_new:
+            users.close(user)
     else:
         todo = broker_users.commands(broker_users.vhost_of(config.broker_url), user, password, is_new)
     token = tokens.store(Token(node_id=node.id))  # commits all of it

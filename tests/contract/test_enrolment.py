@@ -1,0 +1,160 @@
+"""Enrolling and revoking a node, as an operator does it by command."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from amqp.exceptions import AccessRefused
+from flask import Flask
+from kombu import Connection
+
+from coordinator.parts import parts
+from services.platform import wait_until
+from tests.conftest import Template
+from tests.integration.database import rows
+from tests.jobs import URL, Client, bearer, body, metric
+from tests.played_node import MODEL, PlayedNode
+from wire.enrolment import decode, read
+from wire.names import NODE_API
+
+NAME = "a.b+c(d)"
+HELLO = {"slots": 1}
+
+
+@pytest.fixture
+def api(app: Flask) -> str:
+    """RabbitMQ's management API."""
+    return parts(app).config.broker_api
+
+
+def run(app: Flask, *command: str) -> Any:
+    return app.test_cli_runner().invoke(args=["nodes", *command])
+
+
+def enrolled(app: Flask, name: str = NAME) -> dict[str, str]:
+    done = run(app, "enroll", name)
+    assert done.exit_code == 0, done.output
+    return decode(done.stdout.split()[-1])
+
+
+@pytest.fixture
+def told(app: Flask, api: str) -> Iterator[dict[str, str]]:
+    """What a new node was told; its user is gone at the end."""
+    its = enrolled(app)
+    yield its
+    requests.delete(f"{api}users/{user_of(its)}", timeout=10)
+
+
+def user_of(its: dict[str, str]) -> str:
+    return str(Connection(its["BROKER_URL"]).userid)
+
+
+def says_hello(client: Client, its: dict[str, str]) -> int:
+    return int(client.post(f"{NODE_API}/hello", json=HELLO, headers=bearer(its["NODE_TOKEN"])).status_code)
+
+
+def logs_in(its: dict[str, str]) -> bool:
+    with Connection(its["BROKER_URL"], connect_timeout=4) as connection:
+        try:
+            connection.connect()
+        except AccessRefused:
+            return False
+        return True
+
+
+def test_an_enrolled_node_has_a_token_and_a_user_with_the_rights_of_a_node(
+    client: Client, told: dict[str, str], api: str
+) -> None:
+    assert (told["NODE_NAME"], told["COORDINATOR_URL"]) == (NAME, "http://127.0.0.1:8080")
+    assert (says_hello(client, told), logs_in(told)) == (200, True)
+    (its,) = requests.get(f"{api}users/{user_of(told)}/permissions", timeout=10).json()
+    assert (its["configure"], its["write"], its["read"]) == (
+        "^$", "^(celeryev|coordx|states)$", r"^train(\.[0-9a-f]{16})?$")  # fmt: skip
+    assert requests.get(f"{api}users/{user_of(told)}", timeout=10).json()["tags"] in ([], "")
+
+
+def test_enrolled_again_it_gets_new_ones_and_the_old_end_at_once(
+    app: Flask, client: Client, told: dict[str, str]
+) -> None:
+    with Connection(told["BROKER_URL"]) as old:
+        old.connect()
+        again = enrolled(app)
+        with pytest.raises(old.connection_errors, match="CONNECTION_FORCED"):
+            old.drain_events(timeout=20)
+    assert user_of(again) == user_of(told)
+    assert [(says_hello(client, its), logs_in(its)) for its in (told, again)] == [(401, False), (200, True)]
+
+
+def test_a_revoked_node_is_known_by_nobody_and_may_be_enrolled_again(
+    app: Flask, client: Client, told: dict[str, str]
+) -> None:
+    assert run(app, "revoke", NAME).exit_code == 0
+    assert (says_hello(client, told), logs_in(told)) == (401, False)
+    again = enrolled(app)
+    assert (says_hello(client, again), logs_in(again)) == (200, True)
+
+
+def test_what_a_revoked_node_still_reports_is_history(
+    app: Flask, client: Client, owner: dict[str, str], played: PlayedNode, template: Template
+) -> None:
+    run_id = client.post(URL, json=body(), headers=owner).json["run_id"]
+    played.claim(run_id)
+    model = played.upload(run_id, "model", MODEL)
+    assert run(app, "revoke", "node").exit_code == 0
+    assert client.get(f"{URL}/{run_id}", headers=owner).json["state"] == "SUBMITTED"
+    played.say(run_id, metric(1_000, 0.5))
+    played.hand_in(run_id, model)
+    played.finish(run_id)
+    other = PlayedNode(app, bearer(template.other_node))
+    other.train(run_id, 2)
+    assert client.get(f"{URL}/{run_id}", headers=owner).json["state"] == "SUCCEEDED"
+    assert rows(app, "SELECT number, kind, cause FROM attempts ORDER BY number") == [
+        (1, "lost", "Its node node was revoked."), (2, "succeeded", "It succeeded.")]  # fmt: skip
+    assert played.claim(run_id).status_code == 401
+
+
+def test_without_an_api_the_commands_to_run_are_printed(app: Flask) -> None:
+    its = parts(app)
+    replace(its, config=replace(its.config, broker_api="")).install(app)
+    first = run(app, "enroll", NAME)
+    login = Connection(decode(first.stdout.split()[-1])["BROKER_URL"])
+    user = login.userid
+    commands = [shlex.split(line) for line in first.stderr.splitlines() if line.startswith("rabbitmqctl")]
+    assert commands[0] == ["rabbitmqctl", "add_user", user, login.password]
+    assert [words[1] for words in commands[1:]] == ["set_permissions", *["set_topic_permissions"] * 2]
+    assert "rabbitmqctl change_password" in run(app, "enroll", NAME).stderr
+    assert f"rabbitmqctl delete_user {user}" in run(app, "revoke", NAME).stderr
+
+
+def test_a_node_of_this_machine_gets_its_settings_as_a_file_for_its_eyes_alone(
+    app: Flask, api: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "node.env"
+    done = run(app, "enroll", NAME, "--to", str(file))
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert read(file)["NODE_NAME"] == NAME
+    requests.delete(f"{api}users/{user_of(read(file))}", timeout=10)
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "a\nb", "../x", "a%h", "$(id)", "é", "n" * 64])
+def test_a_name_that_would_not_do_is_refused_with_a_sentence(app: Flask, name: str) -> None:
+    done = run(app, "enroll", "--", name)
+    assert done.exit_code == 1
+    assert "A node's name is up to 63 letters, digits and ._+()-" in done.output
+
+
+def test_an_api_that_refuses_leaves_everything_as_it_was(app: Flask, client: Client, told: dict[str, str]) -> None:
+    its = parts(app)
+    refusing = "http://nobody:x@" + its.config.broker_api.partition("@")[2]
+    replace(its, config=replace(its.config, broker_api=refusing)).install(app)
+    done = run(app, "enroll", NAME)
+    assert done.exit_code == 1
+    assert "RabbitMQ's management API refuses PUT /users/" in done.output
+    replace(parts(app), config=its.config).install(app)
+    wait_until(lambda: says_hello(client, told) == 200, 5, "the old token to be good")
+    assert logs_in(told)
