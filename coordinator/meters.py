@@ -1,7 +1,6 @@
 """What one process counts for itself of those who ask: it costs microseconds, and ends with the process."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from .pace import Held, Pace
 from .recent import Recent
@@ -18,5 +17,3 @@ class Meters:
     sockets: Held = field(default_factory=Held)
     stored: Recent[int] = field(default_factory=lambda: Recent(STORED_SECONDS))
     """Bytes, by ("user" or "team", id)."""
-    queue: Recent[Any] = field(default_factory=Recent)
-    """The places of all jobs that wait."""

@@ -25,7 +25,7 @@ def queues_for(has: Has) -> list[str]:
 
 def explain() -> None:
     """Says of each job that waits why no node takes it, and nothing where one will."""
-    nodes_there, (users, teams) = present(db.session), _full()
+    nodes_there, (users, teams) = present(db.session), full(db.session)
     is_of_full_user, is_of_full_team = Job.owner_id.in_(users), Job.team_id.in_(teams)
     for queue, requires in _waiting():
         why = placement.why_it_waits(nodes_there, requires)
@@ -36,13 +36,11 @@ def explain() -> None:
     db.session.commit()
 
 
-def _full() -> tuple[set[UUID], set[UUID]]:
+def full(reader: Executes) -> tuple[set[UUID], set[UUID]]:
     """The users and the teams of whose jobs no more may begin, though some wait."""
-    whose = db.session.execute(
-        select(Job.owner_id, Job.team_id).where(Job.state == JobState.SUBMITTED).distinct()
-    ).all()
-    busy = [*db.session.execute(at_work.AT_WORK), *db.session.execute(at_work.SENT)]
-    room = at_work.room(db.session, busy, {row.owner_id for row in whose}, {row.team_id for row in whose})
+    whose = reader.execute(select(Job.owner_id, Job.team_id).where(Job.state == JobState.SUBMITTED).distinct()).all()
+    busy = [*reader.execute(at_work.AT_WORK), *reader.execute(at_work.SENT)]
+    room = at_work.room(reader, busy, {row.owner_id for row in whose}, {row.team_id for row in whose})
     return ({user for user, more in room.users.items() if more <= 0},
             {team for team, more in room.teams.items() if more <= 0})  # fmt: skip
 

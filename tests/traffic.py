@@ -7,6 +7,7 @@ import functools
 import json
 import re
 import struct
+import threading
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,14 +45,22 @@ def saw(exchange: Exchange) -> None:
         violations.extend(f"{exchange.method} {path} → {exchange.status}: {it}" for it in _wrong_with(exchange, path))
 
 
+_one_at_a_time = threading.Lock()
+
+
 @functools.cache
 def _app() -> Any:
     return create_app(Config(database_url="postgresql://nobody@localhost/none", broker_url="amqp://localhost/none"))
 
 
-@functools.cache
 def document() -> Any:
     """The API's document as it is served."""
+    with _one_at_a_time:  # tests ask from many threads
+        return _document()
+
+
+@functools.cache
+def _document() -> Any:
     return openapi.document(_app())
 
 

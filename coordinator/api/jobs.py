@@ -14,6 +14,7 @@ from .. import (
     job_list,
     jobs,
     metric_list,
+    places,
     queries,
     recordings,
     teams,
@@ -92,7 +93,10 @@ def index() -> ResponseReturnValue:
         page = job_list.of_team(teams.acting_in(who, team, Action.READ).team_id, which, asked)
     rows = page.rows
     models, owners = queries.newest_models([row.run_id for row in rows]), auth.owners_of(rows)
-    return listing.answer(page, [views.job(row, owners[row.run_id], models.get(row.run_id)) for row in rows])
+    where = places.of(rows)
+    return listing.answer(page, [
+        views.job(row, owners[row.run_id], models.get(row.run_id), where.get(row.run_id)) for row in rows
+    ])  # fmt: skip
 
 
 def _which() -> job_list.Which:
@@ -113,7 +117,8 @@ def show(run_id: UUID) -> ResponseReturnValue:
     row = queries.job_of(auth.user(), run_id)
     attempts = [views.attempt(*attempt) for attempt in queries.attempts_of(run_id)]
     model = queries.newest_artifact(run_id, "model")
-    return jsonify(views.job(row, auth.owner_of(row), model) | {"attempts": attempts, "log_tail": row.log_tail})
+    job = views.job(row, auth.owner_of(row), model, places.of([row]).get(run_id))
+    return jsonify(job | {"attempts": attempts, "log_tail": row.log_tail})
 
 
 @blueprint.delete("/<uuid:run_id>")

@@ -5,6 +5,7 @@ from typing import Any
 from ..environments import Environment
 from ..lifecycle import JobState
 from ..models import Artifact, Attempt, Build, BuildCheck, Metric, Node
+from ..places import Place
 from ..recordings import Listed
 from .auth import Owner
 from .forms.environments import BuildForm, BuildInFull, EnvironmentForm, ListedEnvironment
@@ -13,8 +14,9 @@ from .forms.nodes import BuildToFetch, NodeForm
 from .forms.results import EpisodeForm, FileForm, Model, Summary
 
 
-def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> TrainJob:
-    """TrainJob, from a Job or a row with its columns, and its newest model."""
+def job(row: Any, owner: Owner, its_model: Artifact | None = None, place: Place | None = None) -> TrainJob:
+    """TrainJob, from a Job or a row with its columns, its newest model, and its place where it waits."""
+    start = place.expected_start if place else None
     return {
         "run_id": str(row.run_id),
         "job_status": JobState(row.state).for_games,
@@ -47,6 +49,8 @@ def job(row: Any, owner: Owner, its_model: Artifact | None = None) -> TrainJob:
         "requires": row.requires,
         "waiting_for": row.waiting_for,
         "priority": row.priority,
+        "queue_position": place.position if place else None,
+        "expected_start": start.isoformat() if start else None,
     }
 
 

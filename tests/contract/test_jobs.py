@@ -48,7 +48,8 @@ def test_a_seed_is_kept_and_without_one_it_is_random(client: Client, owner: Head
 
 
 def test_it_reads_the_same_afterwards_alone_and_in_the_list(client: Client, owner: Headers) -> None:
-    job = submit(client, owner)
+    """But for its place, for which a submit does not wait."""
+    job = submit(client, owner) | {"queue_position": 1}
     shown, listed = client.get(f"{URL}/{job['run_id']}", headers=owner), client.get(URL, headers=owner)
     assert (shown.status_code, listed.status_code) == (200, 200)
     assert {name: shown.json[name] for name in job} == job

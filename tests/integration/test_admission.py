@@ -17,12 +17,13 @@ from coordinator.api.admission import GUESTS_WATCH
 from coordinator.app import create_app
 from coordinator.config import Config
 from coordinator.extensions import db
+from coordinator.parts import parts
 from coordinator.permissions import Role
-from services.platform import Platform
+from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import submit
 from tests.integration.live import connect, farewell, new_run
-from tests.jobs import URL, bearer
+from tests.jobs import URL, bearer, body
 from tests.people import id_of
 from tests.stub_node import StubNode
 
@@ -284,3 +285,22 @@ def connected(platform: Platform, token: str, run_id: str, how: str, **options: 
     socket = connect(platform, token if how == "header" else None, **options)
     assert is_shown(hello(socket, run_id, **more), run_id)
     return socket
+
+
+def test_who_has_too_many_sockets_is_told_to_come_back_when_one_is_closed(platform: Platform, app: Flask) -> None:
+    with app.app_context():
+        token = tokens.create_for_user("crowd")
+        parts(app).limits.put("sockets", 2, users.named("crowd"))
+    run = str(requests.post(platform.url + URL, json=body(), headers=bearer(token), timeout=30).json()["run_id"])
+    first, second, third = (connect(platform, token) for _ in range(3))
+    assert is_shown(hello(first, run), run)
+    assert is_shown(hello(second, run), run)
+    refused = hello(third, run)
+    assert (refused["msg_id"], refused["code"]) == (10, "limit_reached")
+    assert refused["detail"].startswith("User 'crowd' has 2 WebSockets here, and may have 2.")
+    assert farewell(third) == ([], 1013)
+    used = requests.get(f"{platform.url}/api/v1/limits", headers=bearer(token), timeout=30).json()
+    assert [it["used"] for it in used if (it["name"], it["of"]) == ("sockets", "user")] == [2]
+    second.close()
+    wait_until(lambda: is_shown(hello(connect(platform, token), run), run), 10, "a place for another socket")
+    first.close()

@@ -144,6 +144,10 @@ class TrainJob(TypedDict):
     """Why no node takes it at the moment, in a sentence."""
     priority: Number
     """1 to 10."""
+    queue_position: Number | None
+    """Where it stands among the jobs that ask for the same of a node, as turns are taken; null once a node has it."""
+    expected_start: Moment | None
+    """An estimate, where enough is known of jobs and nodes."""
 
 
 class AttemptForm(TypedDict):
