@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from .pace import Held, Pace
 from .recent import Recent
 
-STORED_SECONDS = 5.0
+STORED_SECONDS, COUNTED_SECONDS = 5.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +17,5 @@ class Meters:
     sockets: Held = field(default_factory=Held)
     stored: Recent[int] = field(default_factory=lambda: Recent(STORED_SECONDS))
     """Bytes, by ("user" or "team", id)."""
+    counted: Recent[int] = field(default_factory=lambda: Recent(COUNTED_SECONDS))
+    """What is far from its limit, by ("user" or "team", id, limit)."""

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 BATCH = 100
 GATHER_SECONDS = 0.005
 """The first task goes at once; while more come, they are sent together."""
+IDLE_SECONDS = 0.02
 
 
 class Relay:
@@ -53,7 +54,7 @@ class Relay:
             while not stop.is_set():
                 while self.send_batch(sender):
                     stop.wait(GATHER_SECONDS)
-                stop.wait(GATHER_SECONDS)  # or many submits that must wait anyway would keep it looking
+                stop.wait(IDLE_SECONDS)  # or many submits that must wait anyway would keep it looking
                 select.select([raw], [], [], 1.0)
                 raw.poll()
                 raw.notifies.clear()

@@ -141,7 +141,9 @@ def test_of_fifty_submits_at_once_no_more_are_taken_than_may_wait(app: Flask, cl
 
     def ask(_: int) -> None:
         together.wait(30)
-        answers.append(submit(app.test_client(), owner))
+        while (answer := submit(app.test_client(), owner)).status_code == 503:
+            pass  # no connection to PostgreSQL was free in time
+        answers.append(answer)
 
     with ThreadPoolExecutor(50) as pool:
         list(pool.map(ask, range(50)))

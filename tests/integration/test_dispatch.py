@@ -1,5 +1,6 @@
 """Trainings are held back until nodes have room, and then come in a fair order; over a real broker."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,8 @@ import pytest
 from flask import Flask
 from kombu import Connection
 
+from coordinator import dispatch
+from coordinator.extensions import db
 from services.platform import wait_until
 from tests.conftest import Template
 from tests.integration.database import change, rows
@@ -147,7 +150,7 @@ def test_what_no_node_can_train_keeps_nothing_else_waiting(
     app: Flask, client: Client, owner: Headers, vhost: str, template: Template, pipeline: None
 ) -> None:
     node = PlayedNode(app, bearer(template.node))
-    with lab(app, vhost, node, slots=1) as its:
+    with lab(app, vhost, node, slots=1):
         node.post("/hello", {"slots": 1, "has": {"trainers": ["mlagents"]}})
         for _ in range(3):
             gpu_job(client, owner)
@@ -156,7 +159,6 @@ def test_what_no_node_can_train_keeps_nothing_else_waiting(
         wait_until(lambda: rows(app, SENT) == [2], 20, "the other to be sent")
         change(app, "DELETE FROM outbox WHERE queue <> :queue", queue=TRAIN_QUEUE)
         assert rows(app, "SELECT CAST(run_id AS text), task FROM outbox") == [(usual, TASK_TRAIN)]
-        del its
 
 
 def test_the_choice_is_quick_among_ten_thousand_that_wait(
@@ -186,13 +188,7 @@ SELECT 'train.run', run_id, 1, priority, owner_id, team_id, queued_at FROM made
 
 
 def _seconds_of_a_choice() -> float:
-    import time
-
-    from coordinator import dispatch
-    from coordinator.extensions import db
-
     with db.engine.connect() as connection:
         began = time.perf_counter()
         assert len(dispatch.due(connection)) == 1
-        print("a choice took", time.perf_counter() - began)
         return time.perf_counter() - began
