@@ -77,7 +77,7 @@ class World:
             "Flower's password": env["FLOWER_BASIC_AUTH"].partition(":")[2],
         }
         found |= {"the key of S3": env["S3_SECRET_ACCESS_KEY"]} | self.more
-        for name, its in self.platform._environments.items():
+        for name, its in self.platform._nodes.items():
             found[f"the token of {name}"] = its["NODE_TOKEN"]
         assert all(len(secret) > 15 for secret in found.values()), found.keys()
         return {name: secret.encode() for name, secret in found.items()}
@@ -145,7 +145,7 @@ def _live(world: World) -> None:
     assert done.returncode == 0, done.stderr
     asked = (("POST", "/api/v1/train-jobs"), ("GET", f"/api/v1/train-jobs/{first}/none"), ("GET", "/api/v1/me"),
              ("PUT", "/api/v1/me"), ("POST", f"/api/v1/node/attempts/{first}/1/claim"))  # fmt: skip
-    for token in (platform.token, garbage, platform._environments["n1"]["NODE_TOKEN"]):
+    for token in (platform.token, garbage, platform.environment("n1")["NODE_TOKEN"]):
         for method, path in asked:
             world.ask(method, path, token, data=f'{{"token": "{token}", "nested": [1, {{')
             world.ask(method, f"{path}?token={token}", token, json={"token": token, "steps": token})
