@@ -3,6 +3,7 @@
 A training node has neither Flask nor a database; the coordinator has no trainer.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 
 def __getattr__(name: str) -> Any:
+    # Celery's command line has read BROKER_URL by itself, and would have it win over BROKER_URL_FILE
+    os.environ.pop("CELERY_BROKER_URL", None)
     if name == "app":
         from coordinator.worker import create_worker
 

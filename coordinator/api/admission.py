@@ -12,6 +12,7 @@ from ..errors import NotAllowed, NotAuthenticated, NotFound
 from ..permissions import Caller
 from . import auth, pacing
 from .answers import DATABASE_AWAY
+from .proxies import address_of
 from .schemas import Hello
 
 log = logging.getLogger(__name__)
@@ -66,12 +67,19 @@ def check_origin(config: Config) -> None:
         return
     if config.allowed_origins:
         is_good = is_named(origin, config.allowed_origins)
-    else:  # the Host is what a page's own name was made to lead here by, so the operator's word is the better one
-        is_good = _is_of(origin, urlsplit(config.public_url).netloc or request.host)
+    else:
+        is_good = any(_is_of(origin, host) for host in _own_hosts(config))
     if not is_good:
         raise NotAllowed(
             f"Web pages of {origin[:200]!r} may not connect here; the operator's ALLOWED_ORIGINS says which."
         )
+
+
+def _own_hosts(config: Config) -> list[str]:
+    """The operator's word, and a Host that is an address: a name may be made to lead here by whoever owns it."""
+    if not config.public_url:
+        return [request.host]
+    return [urlsplit(config.public_url).netloc, *([request.host] if address_of(request.host) else [])]
 
 
 def is_named(origin: str, allowed: str) -> bool:

@@ -26,6 +26,16 @@ def open_client(stack: Stack, template: Template) -> Iterator[FlaskClient]:
         yield app.test_client()
 
 
+@pytest.fixture(scope="module")
+def named_client(stack: Stack, template: Template) -> Iterator[FlaskClient]:
+    """Of a web that knows its name, and no origin beside."""
+    with (
+        fresh_database(stack, template) as name,
+        running(config_of(stack, name, public_url="https://a.example")) as app,
+    ):
+        yield app.test_client()
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [
     ("GET", LIST, 200), ("GET", f"{LIST}/{NOWHERE}", 404), ("GET", "/nowhere", 404), ("PUT", LIST, 405),
     ("POST", LIST, 422), ("GET", "/livez", 200), ("GET", "/api/v1/me", 200), ("OPTIONS", LIST, 200),
@@ -109,6 +119,21 @@ def test_the_host_that_a_client_sends_is_in_no_answer(
     for path in (LIST, f"{LIST}/{NOWHERE}", "/api/v1/me", "/api/v1/environments", "/api/v1/train-jobs/"):
         answer = open_client.get(path, headers=owner | {"Host": host, "X-Forwarded-Host": host})
         assert host not in answer.text + str(answer.headers)
+
+
+@pytest.mark.parametrize(("origin", "host", "is_refused"), [
+    ("https://a.example", "a.example", False),
+    ("https://a.example", "web:8080", False),  # by a proxy that says another Host
+    ("http://127.0.0.1:8080", "127.0.0.1:8080", False),
+    ("http://evil.example", "evil.example", True),  # a name that was made to lead here
+    ("http://localhost:8080", "evil.example", True),
+])  # fmt: skip
+def test_a_page_of_a_name_that_is_not_ours_opens_no_socket(
+    named_client: FlaskClient, origin: str, host: str, is_refused: bool
+) -> None:
+    asked = {"Origin": origin, "Host": host, "Upgrade": "websocket", "Connection": "Upgrade"}
+    answer = named_client.get("/ws/v1/client-stream", headers=asked)  # who is let in meets no socket in this client
+    assert (answer.status_code == 403) is is_refused
 
 
 def test_the_token_of_one_machine_is_good_neither_through_a_proxy_nor_with_its_marks(open_client: FlaskClient) -> None:

@@ -71,14 +71,16 @@ class World:
     def secrets(self) -> dict[str, bytes]:
         env = self.platform.env
         found = {f"the password of {name}": urlsplit(env[name]).password or "" for name in
-                 ("DATABASE_URL", "BROKER_URL", "FLOWER_BROKER_API")}  # fmt: skip
+                 ("DATABASE_URL", "BROKER_URL", "FLOWER_BROKER_API", "BROKER_API")}  # fmt: skip
         found |= {
             "a user's token": self.platform.token,
             "Flower's password": env["FLOWER_BASIC_AUTH"].partition(":")[2],
         }
         found |= {"the key of S3": env["S3_SECRET_ACCESS_KEY"]} | self.more
-        for name, its in self.platform._nodes.items():
+        for name in ("node", "n1"):
+            its = self.platform.environment(name)
             found[f"the token of {name}"] = its["NODE_TOKEN"]
+            found[f"the broker's password of {name}"] = urlsplit(its["BROKER_URL"]).password or ""
         assert all(len(secret) > 15 for secret in found.values()), found.keys()
         return {name: secret.encode() for name, secret in found.items()}
 
