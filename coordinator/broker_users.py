@@ -2,6 +2,7 @@
 whoever runs RabbitMQ, who is told the commands. See docs/adr/0023-a-node-may-only-what-it-must-at-the-broker.md.
 """
 
+import json
 import secrets
 import shlex
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ TIMEOUT = 10
 LIMITS = {"max-connections": 1_000, "max-channels": 5_000}
 """Of one node, so that one that has gone wild takes no room from the others."""
 NOTHING = "^$"
+GONE = frozenset({404, 405})
 BY_HAND = "Run these on RabbitMQ's machine, as whoever may run rabbitmqctl there:"
 
 
@@ -55,36 +57,40 @@ class BrokerUsers:
     def make(self, user: str, password: str, rights: Rights = NODE) -> None:
         """Makes the user, or gives it this password and these rights."""
         name = quote(user, safe="")
-        self._call("PUT", f"/users/{name}", {"password": password, "tags": ""})
+        self._call("PUT", f"/users/{name}", content={"password": password, "tags": ""})
         its = {"configure": rights.configure, "write": rights.write, "read": rights.read}
-        self._call("PUT", f"/permissions/{self._vhost}/{name}", its)
+        self._call("PUT", f"/permissions/{self._vhost}/{name}", content=its)
         for exchange, pattern in rights.topics.items():
             its = {"exchange": exchange, "write": pattern, "read": NOTHING}
-            self._call("PUT", f"/topic-permissions/{self._vhost}/{name}", its)
+            self._call("PUT", f"/topic-permissions/{self._vhost}/{name}", content=its)
         for limit, value in LIMITS.items():
-            self._call("PUT", f"/user-limits/{name}/{limit}", {"value": value})
+            self._call("PUT", f"/user-limits/{name}/{limit}", content={"value": value})
 
     def remove(self, user: str) -> None:
         """It can't connect any more, and its connections are closed. One that is not there is no trouble."""
-        self._call("DELETE", f"/users/{quote(user, safe='')}", may_be_gone=True)
+        self._call("DELETE", f"/users/{quote(user, safe='')}", GONE)
         self.close(user)
 
     def close(self, user: str) -> None:
-        """Closes its connections. Those of the last seconds older RabbitMQs do not list yet."""
-        self._call("DELETE", f"/connections/username/{quote(user, safe='')}", may_be_gone=True)
+        """Closes its connections. Those of the last seconds older RabbitMQs do not list yet, and they fail where one
+        ends meanwhile, as those of a user do who has just been removed."""
+        self._call("DELETE", f"/connections/username/{quote(user, safe='')}", GONE | {500})
         for connection in self._call("GET", "/connections").json():
             if connection.get("user") == user:
-                self._call("DELETE", f"/connections/{quote(connection['name'], safe='')}", may_be_gone=True)
+                self._call("DELETE", f"/connections/{quote(connection['name'], safe='')}", GONE | {500})
 
-    def _call(self, method: str, path: str, content: Any = None, may_be_gone: bool = False) -> requests.Response:
+    def _call(
+        self, method: str, path: str, taken: frozenset[int] = frozenset(), content: Any = None
+    ) -> requests.Response:
+        """`taken` are further statuses that are no trouble."""
         try:
             answer = requests.request(method, self._api + path, json=content, timeout=TIMEOUT, verify=self._verify)
         except requests.RequestException as error:
             said = f"RabbitMQ's management API does not answer ({type(error).__name__}): check BROKER_API."
             raise Unavailable(said) from error
-        if not answer.ok and not (may_be_gone and answer.status_code in (404, 405)):
-            raise Unavailable(f"RabbitMQ's management API refuses {method} {path}: {answer.status_code}. Its user must "
-                              f"have the tag 'administrator'.")  # fmt: skip
+        if not answer.ok and answer.status_code not in taken:
+            why = " Its user must have the tag 'administrator'." if answer.status_code in (401, 403) else ""
+            raise Unavailable(f"RabbitMQ's management API refuses {method} {path}: {answer.status_code}.{why}")
         return answer
 
 
@@ -92,17 +98,22 @@ def vhost_of(broker_url: str) -> str:
     return unquote(urlsplit(broker_url).path.removeprefix("/")) or "/"
 
 
-def commands(vhost: str, user: str, password: str, is_new: bool) -> list[str]:
-    """What `make` does, for a shell."""
-    its = [["add_user" if is_new else "change_password", user, password],
-           ["set_permissions", "-p", vhost, user, NODE.configure, NODE.write, NODE.read]]  # fmt: skip
+def commands(vhost: str, user: str, password: str) -> list[str]:
+    """What `make` does and `close`, for a shell; whatever of earlier commands was run or not. The password goes by
+    a pipe, so that no list of processes shows it."""
+    said = f"echo {password} | "
+    its = [["set_permissions", "-p", vhost, user, NODE.configure, NODE.write, NODE.read]]
     its += [["set_topic_permissions", "-p", vhost, user, exchange, pattern, NOTHING]
             for exchange, pattern in NODE.topics.items()]  # fmt: skip
-    its += [] if is_new else [["close_all_user_connections", user, "enrolled anew"]]
-    return [shlex.join(["rabbitmqctl", *words]) for words in its]
+    its += [["set_user_limits", user, json.dumps(LIMITS)], ["close_all_user_connections", user, "enrolled"]]
+    first = f"{said}{_ctl('add_user', user)} || {said}{_ctl('change_password', user)}"
+    return [first, *(_ctl(*words) for words in its)]
 
 
 def removal(user: str) -> list[str]:
     """What `remove` does, for a shell."""
-    return [shlex.join(["rabbitmqctl", "delete_user", user]),
-            shlex.join(["rabbitmqctl", "close_all_user_connections", user, "revoked"])]  # fmt: skip
+    return [_ctl("delete_user", user), _ctl("close_all_user_connections", user, "revoked")]
+
+
+def _ctl(*words: str) -> str:
+    return shlex.join(["rabbitmqctl", *words])

@@ -15,6 +15,7 @@ from .errors import CoordinatorError
 from .parts import parts
 
 log = logging.getLogger(__name__)
+NO_USER = "It had no RabbitMQ user of its own: whoever knows the login that it was given still gets in there."
 
 
 @click.command("enroll")
@@ -49,11 +50,14 @@ def revoke_node(name: str) -> None:
     elsewhere."""
     its = parts(current_app)
     try:
-        told, commands = enrolment.revoke(its.config, name)
+        told, user = enrolment.revoke(its.config, name)
+        its.publisher.publish(told)
+        if user:
+            _tell(enrolment.shut_out(its.config, user))
+        else:
+            click.echo(NO_USER, err=True)
     except CoordinatorError as error:
         raise click.ClickException(error.detail) from error
-    its.publisher.publish(told)
-    _tell(commands)
 
 
 def _tell(commands: list[str]) -> None:

@@ -27,7 +27,7 @@ def due(connection: Connection) -> Rows:
     sent = connection.execute(at_work.SENT).all()
     windows = Windows(waiting.present(connection), [(row.queue, row.requires, row.jobs) for row in sent])
     candidates = connection.execute(_CANDIDATES, {"most": min(MOST, windows.most)}).all()
-    ids = _picked(connection, windows, candidates, sent)
+    ids = _picked(connection, windows, candidates, windows.may_begin(sent))
     if not ids:
         return []
     rows = connection.execute(_CHOSEN, {"ids": ids}).all()

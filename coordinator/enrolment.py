@@ -41,18 +41,16 @@ def enroll(config: Config, name: str) -> Enrolled:
         raise BadRequest(BAD_NAME)
     db.session.execute(insert(Node).values(name=name).on_conflict_do_nothing())
     node = db.session.scalars(select(Node).where(Node.name == name).with_for_update()).one()
-    user, password, is_new = f"node-{node.id}", broker_users.new_password(), node.broker_user is None
-    is_new = is_new or node.revoked_at is not None
+    user, password = f"node-{node.id}", broker_users.new_password()
     node.broker_user, node.revoked_at = user, None
     audit.note(Audited.NODE_ENROLLED, name, broker_user=user)
     _end_tokens(node)
     todo: list[str] = []
     if users := BrokerUsers.of(config):
         users.make(user, password)
-        if not is_new:
-            users.close(user)
+        users.close(user)
     else:
-        todo = broker_users.commands(broker_users.vhost_of(config.broker_url), user, password, is_new)
+        todo = broker_users.commands(broker_users.vhost_of(config.broker_url), user, password)
     token = tokens.store(Token(node_id=node.id))  # commits all of it
     tokens.forget()
     return Enrolled({
@@ -61,11 +59,9 @@ def enroll(config: Config, name: str) -> Enrolled:
     }, todo)  # fmt: skip
 
 
-def revoke(config: Config, name: str) -> tuple[list[Told], list[str]]:
+def revoke(config: Config, name: str) -> tuple[list[Told], str | None]:
     """The node is none of ours any more. Its trainings are queued again at once, for others; what it still reports is
-    history. Returns what is to be told, and what is still to be done by hand at RabbitMQ.
-
-    Raises NotFound, and Unavailable where RabbitMQ does not remove the user: by then everything else is done.
+    history. Returns what is to be told, and its user at RabbitMQ, who is to be shut out. Raises NotFound.
     """
     node = db.session.scalars(select(Node).where(Node.name == name).with_for_update()).first()
     if node is None:
@@ -76,11 +72,19 @@ def revoke(config: Config, name: str) -> tuple[list[Told], list[str]]:
     _end_tokens(node)
     db.session.commit()
     tokens.forget()
-    told = _fence(node.id, config.max_attempts)
-    if user and (users := BrokerUsers.of(config)):
-        users.remove(user)
-        return told, []
-    return told, broker_users.removal(user) if user else []
+    return _fence(node.id, config.max_attempts), user
+
+
+def shut_out(config: Config, user: str) -> list[str]:
+    """That user is none any more. Returns what is still to be done by hand at RabbitMQ.
+
+    Raises Unavailable where RabbitMQ does not remove the user: revoking the node once more tries again.
+    """
+    users = BrokerUsers.of(config)
+    if users is None:
+        return broker_users.removal(user)
+    users.remove(user)
+    return []
 
 
 def _fence(node_id: object, max_attempts: int) -> list[Told]:

@@ -17,7 +17,7 @@ from flower.urls import settings
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import OutputTransform, RequestHandler
 
-from . import broker
+from . import broker, flower_events
 from .config import Config
 from .errors import BadConfiguration
 
@@ -113,7 +113,8 @@ class GuardedFlower(Flower):
 def serve(config: Config) -> None:
     """Until SIGTERM. Raises BadConfiguration without a login."""
     logins = logins_of(config)
-    celery = broker.make_celery(config.broker_url, "flower")
+    flower_events.listen_safely()
+    celery = broker.make_celery(config.broker_url, "flower", config.broker_files)
     flower = GuardedFlower(logins, config.flower_read_only, capp=celery, options=_options(config, logins), **settings)
     setup_logging()
     if not config.flower_read_only:

@@ -10,19 +10,35 @@ from wire import names
 from wire.aside import Aside, SetsAside
 from wire.facts import uuid_of, whole
 from wire.rejected import Rejected, Unusable
+from wire.sender import sender_of
 
 from .rejections import set_aside
 
+LATER = "Only the coordinator itself says when a task on this queue is to be done."
 
-def make_consumer(app: Flask) -> type[Consumer]:
-    """Celery's consumer for the queue `coord`, which keeps in PostgreSQL what it can't use."""
+
+class OutcomeConsumer(SetsAside, Consumer):
+    """To be made by `make_consumer`."""
+
+    own: str
+
+    def check(self, message: Any) -> None:
+        """Celery holds a task for later in memory, takes further ones in its place, and never gives it back: whoever
+        sends many ends this program, again and again. Nodes have no reason to."""
+        if message.headers.get("eta") and sender_of(message.properties) != self.own:
+            raise Unusable(LATER)
+
+
+def make_consumer(app: Flask, own: str) -> type[Consumer]:
+    """Celery's consumer for the queue `coord`, which keeps in PostgreSQL what it can't use. `own` is the coordinator's
+    user at the broker."""
 
     def keep(rejected: Rejected) -> None:
         with app.app_context():
             set_aside(rejected)
 
-    return type("OutcomeConsumer", (SetsAside, Consumer), {
-        "source": names.OUTCOME_QUEUE, "known": TASKS, "aside": Aside(keep),
+    return type("Consumer", (OutcomeConsumer,), {
+        "source": names.OUTCOME_QUEUE, "known": TASKS, "aside": Aside(keep), "own": own,
     })  # fmt: skip
 
 

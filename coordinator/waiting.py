@@ -12,6 +12,7 @@ from .connections import Executes
 from .extensions import db
 from .lifecycle import JobState
 from .models import Attempt, Job, Node
+from .windows import Windows
 
 MOST_QUEUES = 64
 USER_IS_FULL = "Its user has as many jobs at work as he may have (limit 'jobs_active')."
@@ -39,7 +40,8 @@ def explain() -> None:
 def full(reader: Executes) -> tuple[set[UUID], set[UUID]]:
     """The users and the teams of whose jobs no more may begin, though some wait."""
     whose = reader.execute(select(Job.owner_id, Job.team_id).where(Job.state == JobState.SUBMITTED).distinct()).all()
-    busy = [*reader.execute(at_work.AT_WORK), *reader.execute(at_work.SENT)]
+    windows = Windows(present(reader), [])
+    busy = [*reader.execute(at_work.AT_WORK), *windows.may_begin(reader.execute(at_work.SENT).all())]
     room = at_work.room(reader, busy, {row.owner_id for row in whose}, {row.team_id for row in whose})
     return ({user for user, more in room.users.items() if more <= 0},
             {team for team, more in room.teams.items() if more <= 0})  # fmt: skip

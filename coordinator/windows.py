@@ -4,7 +4,7 @@ What lies there is out of our hands, whoever comes meanwhile; what is held back 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import placement
@@ -33,6 +33,11 @@ class Windows:
             fits = (number for number, node in enumerate(self._open) if not placement.lacks(node.has, dict(requires)))
             self._takers[queue] = frozenset(fits)
         return self._takers[queue]
+
+    def may_begin(self, sent: Sequence[Any]) -> list[Any]:
+        """Of the rows that tell what lies in which queue, those of which a node may take. What nobody takes counts for
+        nobody's limits, or it would keep all others of its user waiting with it."""
+        return [row for row in sent if self.takers(row.queue, row.requires)]
 
     def has_room(self, queue: str, requires: Mapping[str, Any]) -> bool:
         """Whether one more may be sent there. What lies in other queues counts as far as it may take the same slots."""

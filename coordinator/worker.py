@@ -22,7 +22,7 @@ def create_worker() -> Celery:
     celery = broker.make_celery(its.config.broker_url, "results", its.config.broker_files)
     tasks.register(celery, app)
     tasks.register_verification(celery, app, its.storage, limits_of(its.config))
-    celery.conf.worker_consumer = outcome_consumer.make_consumer(app)
+    celery.conf.worker_consumer = outcome_consumer.make_consumer(app, broker.user_of(its.config.broker_url))
     steps.connect(its.storage, its.publisher, its.config)
 
     @celeryd_init.connect(weak=False)

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from .central import Away, Refused
+from .central import Away, NotLetIn, Refused
 
 log = logging.getLogger(__name__)
 BEATS_PER_LEASE = 10
@@ -62,6 +62,8 @@ class Lease:
             pause = self._every
             try:
                 self._heed(self._beat())
+            except NotLetIn as error:
+                log.error("No heartbeat is taken, the training goes on: %s", error)
             except Away as error:
                 log.warning("No heartbeat could be sent, the training goes on: %s", error)
                 pause = min(AGAIN_SECONDS, self._every)

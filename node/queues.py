@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from amqp.exceptions import NotFound
+from amqp.exceptions import AccessRefused, NotAllowed, NotFound
 from celery import Celery
 from celery.events import event
 from kombu import Exchange, Queue
@@ -17,6 +17,12 @@ from wire import names
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 ITS_EXCHANGES = (names.EVENT_EXCHANGE, names.OUTCOME_EXCHANGE, names.STATE_EXCHANGE)
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
+NOT_LET_IN = (
+    "RabbitMQ does not let this node in (%s): it was revoked, or enrolled anew. Whoever runs the coordinator enrolls "
+    "it with `flask --app wsgi nodes enroll`, which prints what to run here; until then this node keeps what it has "
+    "finished. The next try is in %.0f s."
+)
 MISSING = "RabbitMQ has not %s yet: the coordinator's program `recorder` makes it. This node waits."
 
 
@@ -50,6 +56,20 @@ def missing(connection: Any) -> str | None:
     return None if is_there(connection, names.OUTCOME_QUEUE) else f"the queue {names.OUTCOME_QUEUE}"
 
 
+def until_let_in(connect: Callable[[], Any], pause: Callable[[float], object]) -> Any:
+    """The connection. Where RabbitMQ does not take the login (any more), Celery itself tries several times a second."""
+    seconds = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return connect()
+        except (AccessRefused, NotAllowed) as error:
+            log.error(NOT_LET_IN, str(error.reply_text or error).partition(".")[0], seconds)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            pause(LOOK_SECONDS)
+        seconds = min(seconds * 2, LONGEST_PAUSE_SECONDS)
+
+
 def wait_for_all(connection: Any, pause: Callable[[float], object]) -> None:
     """Until everything that this node sends to is there: what is sent before would be lost, or break the connection."""
     told = None
@@ -71,7 +91,7 @@ def until_taken(celery: Celery) -> None:
             return wait_for_all(connection, time.sleep)
         except (*connection.connection_errors, *connection.channel_errors) as error:
             log.warning("An outcome waits for RabbitMQ: %s", error)
-            time.sleep(LOOK_SECONDS)
+            time.sleep(LONGEST_PAUSE_SECONDS / 4 if isinstance(error, AccessRefused | NotAllowed) else LOOK_SECONDS)
         finally:
             connection.collect()
 

@@ -12,7 +12,7 @@ from wire.aside import Aside, SetsAside
 from wire.facts import uuid_of, whole
 from wire.rejected import Rejected, Unusable
 
-from .queues import wait_for_all
+from .queues import until_let_in, wait_for_all
 
 
 def make_consumer(celery: Celery) -> type[Consumer]:
@@ -23,7 +23,7 @@ def make_consumer(celery: Celery) -> type[Consumer]:
 
     class Patient(Consumer):
         def connect(self) -> Any:
-            connection = super().connect()
+            connection = until_let_in(super().connect, _pause)
             wait_for_all(connection, _pause)
             return connection
 

@@ -71,12 +71,16 @@ class SetsAside:
             try:
                 name, content = task_of(message, self.known)
                 self.known[name](*content)
+                self.check(message)
             except (ValueError, TypeError) as why:
                 self.set_aside(message, str(why))
             else:
                 take(message)
 
         return take_if_usable
+
+    def check(self, message: Any) -> None:
+        """What else a message must be. Raises ValueError."""
 
     def set_aside(self, message: Any, reason: str) -> None:
         """Keeps it, then acknowledges it in the worker's own thread."""

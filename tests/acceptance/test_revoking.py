@@ -43,6 +43,9 @@ def test_a_revoked_node_is_shut_out_and_its_training_goes_on_elsewhere_at_once(p
                            headers=bearer(platform.environment(revoked)["NODE_TOKEN"]))  # fmt: skip
     assert answer.status_code == 401
     assert platform.run("flask --app wsgi rejected").startswith("No message was set aside.")
+    wait_until(lambda: "RabbitMQ does not let this node in" in platform.log(revoked), 30, "the node to say so")
+    log = platform.log(revoked)
+    assert (log.count("RabbitMQ does not let this node in") <= 5, "Frequent restarts" in log) == (True, False)
 
 
 def test_no_process_of_a_node_has_a_secret_of_the_coordinators(platform: StubPlatform) -> None:

@@ -118,15 +118,16 @@ def test_what_a_revoked_node_still_reports_is_history(
 
 
 def test_without_an_api_the_commands_to_run_are_printed(app: Flask) -> None:
+    """That they do what they should, tests/faults/test_enrolment_by_hand.py shows."""
     its = parts(app)
     replace(its, config=replace(its.config, broker_api="")).install(app)
     first = run(app, "enroll", NAME)
     login = Connection(decode(first.stdout.split()[-1])["BROKER_URL"])
-    user = login.userid
-    commands = [shlex.split(line) for line in first.stderr.splitlines() if line.startswith("rabbitmqctl")]
-    assert commands[0] == ["rabbitmqctl", "add_user", user, login.password]
-    assert [words[1] for words in commands[1:]] == ["set_permissions", *["set_topic_permissions"] * 2]
-    assert "rabbitmqctl change_password" in run(app, "enroll", NAME).stderr
+    user, commands = login.userid, first.stderr.splitlines()[1:]
+    said = f"echo {login.password} | rabbitmqctl"
+    assert commands[0] == f"{said} add_user {user} || {said} change_password {user}"
+    assert [shlex.split(line)[1] for line in commands[1:]] == [
+        "set_permissions", *["set_topic_permissions"] * 2, "set_user_limits", "close_all_user_connections"]  # fmt: skip
     assert f"rabbitmqctl delete_user {user}" in run(app, "revoke", NAME).stderr
 
 
@@ -158,3 +159,25 @@ def test_an_api_that_refuses_leaves_everything_as_it_was(app: Flask, client: Cli
     replace(parts(app), config=its.config).install(app)
     wait_until(lambda: says_hello(client, told) == 200, 5, "the old token to be good")
     assert logs_in(told)
+
+
+def test_a_node_is_revoked_for_everybody_else_also_while_rabbitmq_refuses_and_then_once_more(
+    app: Flask, client: Client, told: dict[str, str]
+) -> None:
+    its = parts(app)
+    refusing = "http://nobody:x@" + its.config.broker_api.partition("@")[2]
+    replace(its, config=replace(its.config, broker_api=refusing)).install(app)
+    done = run(app, "revoke", NAME)
+    assert done.exit_code == 1
+    assert "RabbitMQ's management API refuses DELETE /users/" in done.output
+    assert (says_hello(client, told), logs_in(told)) == (401, True)
+    replace(parts(app), config=its.config).install(app)
+    for _ in range(2):
+        assert run(app, "revoke", NAME).exit_code == 0
+        assert not logs_in(told)
+
+
+def test_of_a_node_that_had_no_broker_user_one_is_told_that_it_still_gets_in_there(app: Flask) -> None:
+    """As those of the time before each node had one."""
+    done = run(app, "revoke", "node")
+    assert (done.exit_code, "It had no RabbitMQ user of its own" in done.stderr) == (0, True)

@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 from kombu import Connection
 
-from coordinator import dispatch
+from coordinator import dispatch, users, waiting
 from coordinator.extensions import db
+from coordinator.parts import parts
 from services.platform import wait_until
 from tests.conftest import Template
 from tests.integration.database import change, rows
@@ -30,6 +31,7 @@ class Lab:
     def __init__(self, app: Flask, connection: Connection, node: PlayedNode, slots: int) -> None:
         self._app, self._channel, self._node = app, connection.default_channel, node
         self._at_work: list[str] = []
+        self.takes_from = [TRAIN_QUEUE, GPU]
         node.post("/hello", {"slots": slots, "has": HAS})
 
     def start(self) -> str:
@@ -48,7 +50,7 @@ class Lab:
         return self.start()
 
     def _get(self) -> list[str]:
-        for queue in (TRAIN_QUEUE, GPU):
+        for queue in self.takes_from:
             if message := self._channel.basic_get(queue, no_ack=True) if self._is_there(queue) else None:
                 return [message.headers["id"].partition(".")[0]]
         return []
@@ -159,6 +161,25 @@ def test_what_no_node_can_train_keeps_nothing_else_waiting(
         wait_until(lambda: rows(app, SENT) == [2], 20, "the other to be sent")
         change(app, "DELETE FROM outbox WHERE queue <> :queue", queue=TRAIN_QUEUE)
         assert rows(app, "SELECT CAST(run_id AS text), task FROM outbox") == [(usual, TASK_TRAIN)]
+
+
+def test_what_no_node_can_train_counts_for_no_limit(
+    app: Flask, client: Client, owner: Headers, vhost: str, template: Template, pipeline: None
+) -> None:
+    node = PlayedNode(app, bearer(template.node))
+    with app.app_context():
+        parts(app).limits.put("jobs_active", 1, users.named("owner"))
+    with lab(app, vhost, node, slots=1) as its:
+        node.post("/hello", {"slots": 1, "has": {"trainers": ["mlagents"]}})
+        its.takes_from = [TRAIN_QUEUE]
+        gpu_job(client, owner)
+        wait_until(lambda: rows(app, SENT) == [1], 20, "it to be sent, though nobody takes it")
+        usual = submit(client, owner, 2)
+        assert its.start() == usual[0]
+        with app.app_context():
+            waiting.explain()
+        assert rows(app, "SELECT waiting_for FROM jobs WHERE run_id = :it", it=usual[1]) == [waiting.USER_IS_FULL]
+        assert its.go_on() == usual[1]
 
 
 def test_the_choice_is_quick_among_ten_thousand_that_wait(

@@ -1,15 +1,21 @@
 """Flower shows nodes and trainings to whoever logs in, and to nobody else anything; it changes nothing."""
 
+import json
 import re
 import subprocess
+import time
+from typing import Any
 from urllib.parse import quote, urlsplit
 
+import amqp
 import pytest
 import requests
 from flower.urls import handlers  # type: ignore[import-untyped]
+from kombu import Connection
 from tornado.web import URLSpec
 
 from services.platform import ROOT, Platform, wait_until
+from wire import names
 
 PATTERNS = [its.regex.pattern if isinstance(its, URLSpec) else its[0] for its in handlers]
 PATHS = ["/" + re.sub(r"\(?\.[+*]\)?", "results@x", pattern).strip("/$?") for pattern in PATTERNS]
@@ -73,6 +79,32 @@ def test_the_rows_of_the_tasks_page_come(flower: Pages) -> None:
     form = {"draw": "1", "start": "0", "length": "10", "search[value]": "", "order[0][column]": "0",
             "columns[0][data]": "name", "order[0][dir]": "asc"}  # fmt: skip
     assert flower.ask("POST", "/tasks/datatable", flower.login, data=form).json()["draw"] == 1
+
+
+BAD: list[dict[str, Any]] = [
+    {"uuid": {}, "hostname": []}, {"uuid": None, "hostname": None}, {"type": 5}, {"timestamp": "x"},
+    {"timestamp": 1e300}, {"timestamp": float("nan")}, {"clock": "x"}, {"name": "no.such.task"}, {"name": ["x"]},
+    {"active": {}, "processed": []}, {"loadavg": "x"}, {"loadavg": [{}]}, {"hostname": "x" * 50_000},
+    {"args": "x" * 100_000}, {"args": {"x": 1}}, {"runtime": "x"}, {"freq": 2**80}, {"retries": "<b>"},
+]  # fmt: skip
+
+
+def test_what_a_node_makes_up_breaks_no_page_and_ends_no_listening(flower: Pages, platform: Platform) -> None:
+    its = Connection(platform.enroll("attacker")["BROKER_URL"])
+    kinds = ["task-received", "task-succeeded", "task-made-up", "worker-heartbeat", "worker-offline"]
+    (worker,) = flower.ask("GET", "/api/workers", flower.login).json()
+    good = {"uuid": "made-up", "hostname": worker, "timestamp": time.time(), "utcoffset": 0, "clock": 1, "pid": 1,
+            "name": names.TASK_TRAIN}  # fmt: skip
+    said = [json.dumps(good | {"type": kind} | bad).encode() for bad in BAD for kind in kinds]
+    with amqp.Connection(its.host, its.userid, its.password, virtual_host=its.virtual_host) as connection:
+        channel = connection.channel()
+        last = json.dumps(good | {"type": "task-received", "uuid": "the-last"}).encode()
+        for body in [b"nonsense", b"[" * 100_000, b"[1, [2]]", b"5", b"{}", *said, last]:
+            channel.basic_publish(amqp.Message(body, content_type="application/json"), names.EVENT_EXCHANGE, "task.x")
+    wait_until(lambda: "the-last" in flower.ask("GET", "/api/tasks", flower.login).text, 30, "the last event")
+    assert {flower.ask("GET", page, flower.login).status_code for page in PAGES} == {200}
+    assert "Failed to capture events" not in platform.log("flower")
+    assert "made-up" not in flower.ask("GET", "/api/tasks", flower.login).json()
 
 
 def test_nothing_can_be_changed(flower: Pages, platform: Platform) -> None:

@@ -15,6 +15,7 @@ import requests
 from amqp.exceptions import AccessRefused, PreconditionFailed
 from kombu import Connection
 
+from coordinator.outcome_consumer import LATER
 from services.platform import ROOT, Platform, wait_until
 from tests.integration.live import new_run, watch
 from tests.jobs import metric, phase
@@ -104,6 +105,16 @@ def test_what_another_node_says_of_an_attempt_is_set_aside_and_the_job_goes_on(
     viewer.finish()
     assert [told["step"] for told in viewer.metrics] == [1_000]
     assert (viewer.binaries, viewer.close_code) == ([MODEL], 1000)
+
+
+def test_what_another_node_wants_to_be_done_later_is_held_in_nobodys_memory(
+    platform: Platform, attacker: amqp.Connection
+) -> None:
+    exchange, key, body, its = task(names.TASK_OUTCOME, {})
+    its["application_headers"]["eta"] = "2099-01-01T00:00:00+00:00"
+    for _ in range(100):
+        publish(attacker, (exchange, key, body, its), user_id=user_of(platform, "attacker"))
+    wait_until(lambda: rejected(platform) == [LATER] * 20, 30, "all of them to be set aside")
 
 
 @pytest.mark.parametrize("of", ["node", FOREIGN], ids=["another node", "the coordinator"])
