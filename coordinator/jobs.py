@@ -140,7 +140,7 @@ def resume(who: Caller, run_id: UUID, request: Request, key: idempotency.Key | N
         allowance.check_queue(db.session, who, request.steps)
         job.checkpoint_interval = request.checkpoint_interval or job.checkpoint_interval
         job.time_limit = request.time_limit or job.time_limit
-        job.priority = request.priority or job.priority
+        job.priority = request.priority or min(job.priority, allowance.highest_priority(who))
         job.job_type, job.steps, job.steps_before = "RESUME", request.steps, _reached(job)
         job.agent_config, job.agent_id, job.num_of_areas = request.agent_config, request.agent_id, request.num_of_areas
         job.seed = job.seed if request.seed is None else request.seed

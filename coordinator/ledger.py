@@ -67,8 +67,9 @@ def change(job: Job, what: Change, error: str | None = None, reason: str | None 
     state = advance(JobState(job.state), what)
     if state is None:
         return None
+    asked = {"steps": job.steps} if what is Change.RESUMED else {}
     audit.note(Audited(f"job.{what}"), job.run_id, job.team_id, reason=error or reason, **{"from": job.state},
-               to=state, attempt=job.attempt)  # fmt: skip
+               to=state, attempt=job.attempt, **asked)  # fmt: skip
     job.state, job.error, job.updated_at = state, error, func.now()
     job.waiting_for = None
     return tell_status(job, state)

@@ -22,7 +22,7 @@ KINDS = {
         Kind("jobs_active", "jobs that are being trained", 500, 2_000),
         Kind("jobs_queued", "jobs that wait for a node", 10_000, 50_000),
         Kind("steps", "steps of one job", 1_000_000_000, 1_000_000_000),
-        Kind("steps_per_day", "steps of all jobs submitted within 24 hours", 0, 0),
+        Kind("steps_per_day", "steps asked for within 24 hours", 0, 0),
         Kind("num_envs", "environments at the same time in one job", 64, 64),
         Kind("priority", "highest priority of a job", 5, 10),
         Kind("owners_priority", "the same for owners of a team that is not one user's own", 8, 10),

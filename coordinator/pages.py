@@ -127,11 +127,11 @@ def _typed(value: Any, column: InstrumentedAttribute[Any]) -> Any:
     """A cursor's value as its column has it. Raises BadRequest: anybody may make up a cursor."""
     kind = column.type.python_type
     try:
-        if kind is int and isinstance(value, int) and abs(value) <= MOST_INTEGER:
+        if kind is int and type(value) is int and abs(value) <= MOST_INTEGER:
             return value
         if kind is datetime:
             at = datetime.fromisoformat(value)
-            return at if at.tzinfo else at.replace(tzinfo=UTC)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
         if kind is UUID:
             return UUID(value)
         if kind is str and "\0" not in value and value.encode():

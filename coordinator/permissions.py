@@ -78,6 +78,7 @@ class Caller:
     role: Role
     scope: Scope = WRITE
     is_operator: bool = False
+    """Whether this token speaks for him as one: those for his own team do."""
     is_personal: bool = True
     """Whether the team is the user's own, which nobody else is in."""
     is_local: bool = False

@@ -69,6 +69,12 @@ def acting_in(who: Caller, name: str, action: Action) -> Caller:
     return there
 
 
+def require_member(there: Caller) -> None:
+    """An operator acts in teams in which he is not; no token of his could be good there. Raises Conflict."""
+    if db.session.get(Member, (there.team_id, there.user_id)) is None:
+        raise Conflict(f"You are not in team {there.team!r}, and a token speaks for a member: join it first.")
+
+
 def put(team_id: UUID, user: User, role: Role) -> None:
     """The user is in the team with that role from now on. Raises Conflict."""
     _lock(team_id)

@@ -162,7 +162,9 @@ def _caller(row: Row[*tuple[Any, ...]]) -> Caller:
         raise NotAuthenticated(DISABLED)
     if row.role is None:
         raise NotAuthenticated(NO_MEMBER)
+    is_personal = row.personal_of is not None
+    is_operator = row.is_operator and is_personal  # his token for another team reaches that one only, as anybody's does
     return Caller(
-        row.user_id, row.user, row.team_id, row.team, Role(row.role), Scope(row.scope), row.is_operator,
-        row.personal_of is not None, row.is_local, row.id, row.token, row.expires_at,
+        row.user_id, row.user, row.team_id, row.team, Role(row.role), Scope(row.scope), is_operator,
+        is_personal, row.is_local, row.id, row.token, row.expires_at,
     )  # fmt: skip

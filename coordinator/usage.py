@@ -4,14 +4,16 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, text
 
 from .connections import Executes
 from .lifecycle import ACTIVE
-from .models import Artifact, Build, Job
+from .models import Artifact, AuditEntry, Build, Job
+from .models.audit import ASKS_FOR_STEPS
 
 MEGABYTE = 1024 * 1024
 DAY = text("interval '24 hours'")
+STEPS: ColumnElement[int] = literal_column("CAST(audit.details ->> 'steps' AS bigint)")
 Query = Callable[[str, UUID], Select[Any]]
 
 
@@ -28,8 +30,10 @@ def queued(whose: str, subject: UUID) -> Select[Any]:
 
 
 def steps_of_a_day(whose: str, subject: UUID) -> Select[Any]:
-    mine = select(func.coalesce(func.sum(Job.steps), 0)).where(_of(Job, whose, subject))
-    return mine.where(Job.created_at > func.now() - DAY)
+    """As asked for, with every submit and resume: jobs may have gone on, or have been deleted, since."""
+    who = AuditEntry.actor_id if whose == "user" else AuditEntry.team_id
+    asked = select(func.coalesce(func.sum(STEPS), 0)).where(who == subject, ASKS_FOR_STEPS)
+    return asked.where(AuditEntry.at > func.now() - DAY)
 
 
 def stored_files(whose: str, subject: UUID) -> Select[Any]:

@@ -69,11 +69,12 @@ def list_tokens() -> ResponseReturnValue:
 
 @blueprint.post("/tokens")
 @needs(Action.MANAGE_OWN_TOKENS)
-@tells(NewToken, body=TokenBody, refuses={404: "There is no such team."})
+@tells(NewToken, body=TokenBody, refuses={404: "There is no such team.", 409: "An operator who is not in it asks."})
 def create_token() -> ResponseReturnValue:
     """A new token of the caller's. Its text is in this answer and nowhere else."""
     who, wanted = auth.user(), body(TokenBody)
     there = teams.acting_in(who, wanted.team or who.team, Action.MANAGE_OWN_TOKENS)
+    teams.require_member(there)
     made = Token(user_id=who.user_id, team_id=there.team_id, name=wanted.name, scope=wanted.scope,
                  is_local=who.is_local, expires_at=credentials.expiry(wanted.expires_in_days))  # fmt: skip
     secret = tokens.store(made)
@@ -132,7 +133,7 @@ def remove_member(team: str, user: str) -> ResponseReturnValue:
 
 @blueprint.post("/train-jobs/<uuid:run_id>/ticket")
 @needs(Action.READ)
-@tells(Ticket, refuses={409: "The caller's token is of an outside issuer, for which no ticket can stand."})
+@tells(Ticket)
 def ticket(run_id: UUID) -> ResponseReturnValue:
     """Opens one WebSocket of this run, once, for a client that cannot send its token there."""
     who = auth.user()

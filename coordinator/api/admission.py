@@ -99,7 +99,8 @@ def _shown(hello: Hello) -> auth.Shown:
     if hello.token is not None:
         return auth.shown(hello.token)
     if hello.ticket is not None:
-        return tickets.redeem(hello.ticket, hello.run_id)
+        ticket, run_id = hello.ticket, hello.run_id
+        return pacing.counting_wrong_ones(lambda: tickets.redeem(ticket, run_id), is_known=False)
     if (token := _of_subprotocol()) is not None:
         return auth.shown(token)
     return auth.shown(tokens.of_header(request.headers.get("Authorization")))

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .. import builds, manifests, pages, queries
 from ..builds import MEGABYTE, part_count, part_size, size_of_part
-from ..errors import BadRequest, NotFound
+from ..errors import BadRequest, Conflict, NotFound
 from ..models import Build
 from ..parts import parts
 from ..permissions import Action
@@ -69,6 +69,8 @@ def upload() -> ResponseReturnValue:
         raise BadRequest(
             f"size: A build may have at most {its.config.build_max_mb} MB, not {wanted.size / MEGABYTE:.0f}."
         )
+    if wanted.env_id in its.catalogue.environments and not who.is_operator:
+        raise Conflict(f"Environment {wanted.env_id!r} comes with the installation: choose another name.")
     if wanted.manifest is not None:
         manifests.check(wanted.manifest, wanted.env_id, wanted.version)
     new = builds.Upload(wanted.env_id, wanted.version, wanted.size, wanted.sha256, wanted.manifest)

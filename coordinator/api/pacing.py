@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_network
 from typing import TypeVar
 
 from flask import current_app, request
@@ -14,6 +15,8 @@ from ..permissions import Caller
 
 T = TypeVar("T")
 SOCKETS_SECONDS = 10
+OF_ONE_CLIENT = 64
+"""Bits of an IPv6 address that are the same in all that one client may take."""
 
 
 def check_request(who: Caller) -> None:
@@ -32,7 +35,7 @@ def check_request(who: Caller) -> None:
 def counting_wrong_ones(look_up: Callable[[], T], *, is_known: bool) -> T:
     """Looks a token up. From an address from which too many wrong ones came, none is looked up but those that were good
     a moment ago. Raises TooManyRequests, and what the look-up raises."""
-    its, address = parts(current_app), request.remote_addr or ""
+    its, address = parts(current_app), _network()
     most = its.config.wrong_tokens_per_minute
     if not is_known and (seconds := its.meters.wrong_tokens.wait(address, most)):
         raise TooManyRequests(
@@ -53,7 +56,7 @@ def socket_of(who: Caller | None) -> Iterator[None]:
     """
     held, limits = parts(current_app).meters.sockets, parts(current_app).limits
     if who is None:
-        keys = {f"Address {request.remote_addr}": (f"guest {request.remote_addr}", limits.users["sockets"])}
+        keys = {f"Address {_network()}": (f"guest {_network()}", limits.users["sockets"])}
     else:
         granted = allowance.granted(who)
         keys = {f"User {who.name!r}": (str(who.user_id), granted.user["sockets"]),
@@ -68,3 +71,9 @@ def socket_of(who: Caller | None) -> Iterator[None]:
         yield
     finally:
         held.remove(*names)
+
+
+def _network() -> str:
+    """Where the request comes from: an address, or of IPv6 all those that whoever has this one has too."""
+    address = request.remote_addr or ""
+    return str(ip_network(f"{address}/{OF_ONE_CLIENT}", strict=False)) if ":" in address else address

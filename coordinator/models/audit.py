@@ -3,11 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Identity, Index, Text
+from sqlalchemy import Identity, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..extensions import Base
 from .columns import Json, json_object, now
+
+ASKS_FOR_STEPS = text("action IN ('job.submitted', 'job.resumed')")
+"""Entries that say how many `steps` somebody has asked for."""
 
 
 class AuditEntry(Base):
@@ -19,6 +22,7 @@ class AuditEntry(Base):
         Index("audit_by_time", "at", "id"),
         Index("audit_by_team", "team_id", "at", "id"),
         Index("audit_by_object", "object", "at", "id"),
+        Index("audit_of_steps", "actor_id", "at", postgresql_where=ASKS_FOR_STEPS),
     )
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     at: Mapped[datetime] = now()

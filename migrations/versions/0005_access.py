@@ -90,6 +90,8 @@ def audit() -> None:
     op.create_index('audit_by_time', 'audit', ['at', 'id'])
     op.create_index('audit_by_team', 'audit', ['team_id', 'at', 'id'])
     op.create_index('audit_by_object', 'audit', ['object', 'at', 'id'])
+    op.create_index('audit_of_steps', 'audit', ['actor_id', 'at'],
+                    postgresql_where=sa.text("action IN ('job.submitted', 'job.resumed')"))
     op.execute(REFUSE_CHANGES)
     op.execute("CREATE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE ON audit "
                "FOR EACH ROW EXECUTE FUNCTION refuse_changes_of_the_audit()")

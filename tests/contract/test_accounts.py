@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from coordinator import teams, tokens, users
 from coordinator.extensions import db
+from coordinator.permissions import Role
 from services.platform import wait_until
 from tests.jobs import URL, Client, bearer, body
 from tests.people import People, id_of, people
@@ -277,3 +278,28 @@ def test_the_commands_make_users_teams_and_tokens(app: Flask, client: Client) ->
 def test_a_command_that_cannot_be_says_why(app: Flask, command: str, sentence: str) -> None:
     result = app.test_cli_runner().invoke(args=command.split())
     assert (result.exit_code, result.output.strip()) == (1, f"Error: {sentence}")
+
+
+def test_an_operators_token_for_a_team_speaks_for_a_member_and_not_for_an_operator(
+    app: Flask, client: Client, its: People
+) -> None:
+    """It may lie in a game."""
+    with app.app_context():
+        team, eve = teams.created("lab", users.made("eve")), users.named("operator admin")
+        teams.put(team.id, eve, Role.OWNER)
+        in_the_lab = bearer(tokens.create_for_user(eve.name, team, scope="admin"))
+    run_id = client.post(URL, json=body(), headers=its.headers("maker")).json["run_id"]
+    for path in (f"{URL}/{run_id}", f"{URL}?team={STUDIO}", MEMBERS, f"/api/v1/audit?team={STUDIO}"):
+        answers = [client.get(path, headers=who).status_code for who in (its.headers("operator"), in_the_lab)]
+        assert answers == [200, 404], path
+    for path in ("/api/v1/users", "/api/v1/audit?everywhere=1", "/api/v1/limits?user=eve"):
+        assert client.get(path, headers=in_the_lab).status_code == 403, path
+    assert client.post(f"{URL}/{run_id}/cancel", headers=in_the_lab).status_code == 404
+    assert client.get("/api/v1/me", headers=in_the_lab).json["is_operator"] is False
+
+
+def test_an_operator_makes_no_token_for_a_team_in_which_he_is_not(client: Client, its: People) -> None:
+    """It would be good for nothing, until somebody took him in."""
+    answer = client.post(TOKENS, json={"name": "a game", "team": STUDIO}, headers=its.headers("operator"))
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    assert answer.json["detail"].startswith(f"You are not in team {STUDIO!r}")

@@ -14,7 +14,7 @@ import pytest
 import requests
 from flask import Flask
 
-from coordinator import builds, verification
+from coordinator import builds, installation, users, verification
 from coordinator.errors import Unavailable
 from coordinator.parts import parts
 from services.platform import ROOT
@@ -319,9 +319,20 @@ def test_a_build_waits_for_an_s3_that_is_away(
 def test_what_comes_with_the_installation_can_be_uploaded_too(
     app: Flask, client: Client, owner: Headers, name: str
 ) -> None:
+    with app.app_context():
+        installation.change(users.named("owner"), is_operator=True)
     folder = ROOT / "environments" / name
     content = pack({f"{name}/{path.name}": path.read_bytes() for path in folder.iterdir() if path.is_file()}, "tar.gz")
     build = uploaded(client, owner, content, "1.0.0", env_id=name)
     verified(app, build["id"])
     found = client.get(f"{URL}/{name}", headers=owner).json
     assert (found["versions"][0]["error"], found["version"], found["source"]) == (None, "1.0.0", "store")
+
+
+def test_nobody_but_an_operator_takes_the_name_of_what_comes_with_the_installation(
+    client: Client, owner: Headers, stranger: Headers
+) -> None:
+    """Everybody's jobs name it."""
+    answer = announce(client, stranger, archive(), env_id="reach1d")
+    assert (answer.status_code, answer.json["code"]) == (409, "conflict")
+    assert answer.json["detail"] == "Environment 'reach1d' comes with the installation: choose another name."

@@ -4,13 +4,16 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
 
 from coordinator import limits, teams, tokens, users, waiting
+from coordinator.api import admission
+from coordinator.api.schemas import Hello
 from coordinator.config import Config
-from coordinator.errors import BadConfiguration
+from coordinator.errors import BadConfiguration, NotAuthenticated, TooManyRequests
 from coordinator.limit_kinds import KINDS
 from coordinator.parts import parts
 from coordinator.permissions import Role
@@ -192,8 +195,31 @@ def test_a_job_that_asks_for_too_much_is_refused(
 def test_the_steps_of_a_day_are_counted(app: Flask, client: Client, owner: Headers) -> None:
     limit(app, "steps_per_day", 120_000)
     assert [submit(client, owner).status_code for _ in range(3)] == [200, 200, 403]
-    change(app, "UPDATE jobs SET created_at = created_at - interval '25 hours'")
+    assert shown(client, owner, "steps_per_day")["used"] == 100_000
+    later(app)
     assert submit(client, owner).status_code == 200
+
+
+def test_the_steps_of_a_day_count_also_where_a_job_goes_on_or_is_deleted(
+    app: Flask, client: Client, owner: Headers, played: PlayedNode
+) -> None:
+    run_id = submit(client, owner).json["run_id"]
+    played.train(run_id)
+    later(app)
+    limit(app, "steps_per_day", 60_000)
+    limit(app, "steps_per_day", 60_000, team="owner")
+    assert submit(client, owner, run_id=run_id).status_code == 200
+    assert refused(submit(client, owner), "50000 steps within 24 hours")
+    client.delete(f"{URL}/{run_id}", headers=owner)
+    change(app, "DELETE FROM jobs")
+    assert refused(submit(client, owner), "50000 steps within 24 hours")
+
+
+def later(app: Flask) -> None:
+    """All that the audit tells of was more than a day ago."""
+    change(app, "ALTER TABLE audit DISABLE TRIGGER USER")
+    change(app, "UPDATE audit SET at = at - interval '25 hours'")
+    change(app, "ALTER TABLE audit ENABLE TRIGGER USER")
 
 
 def test_who_has_stored_enough_uploads_and_submits_nothing_more(
@@ -299,3 +325,34 @@ def test_who_guesses_tokens_has_to_wait_and_those_with_good_ones_do_not(
     assert [answer.status_code for answer in guesses] == [401] * 5 + [429] * 3
     assert int(guesses[-1].headers["Retry-After"]) in range(1, 13)
     assert client.get("/api/v1/me", headers=owner).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("addresses", "last"),
+    [("2001:db8:1:2::{:x}", 429), ("2001:db8:1:{:x}::1", 401), ("192.0.2.{}", 401)],
+    ids=["of one network of IPv6", "of many networks of IPv6", "of IPv4"],
+)
+def test_whoever_has_a_network_of_addresses_is_one_guesser(app: Flask, addresses: str, last: int) -> None:
+    its = [{"REMOTE_ADDR": addresses.format(n)} for n in range(1, 8)]
+    answers = [app.test_client().get("/api/v1/me", headers=bearer("tj_guess"), environ_base=it) for it in its]
+    assert [answer.status_code for answer in answers][-1] == last
+
+
+def test_a_job_goes_on_with_no_more_priority_than_its_user_still_has(
+    app: Flask, client: Client, in_the_studio: Headers, played: PlayedNode
+) -> None:
+    run_id = submit(client, in_the_studio, priority=8).json["run_id"]
+    played.train(run_id)
+    limit(app, "owners_priority", 6)
+    assert submit(client, in_the_studio, run_id=run_id).json["priority"] == 6
+
+
+def test_who_guesses_tickets_guesses_tokens(app: Flask) -> None:
+    its = {"REMOTE_ADDR": "192.0.2.99"}
+    hello = Hello(run_id=UUID(int=1), ticket="tt_guess")
+    with app.test_request_context(environ_base=its):
+        for _ in range(5):
+            with pytest.raises(NotAuthenticated):
+                admission.admit(hello, parts(app).config)
+        with pytest.raises(TooManyRequests):
+            admission.admit(hello, parts(app).config)

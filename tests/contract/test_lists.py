@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -188,9 +189,12 @@ def test_what_cannot_be_understood_is_refused_in_a_sentence(its: Studio, query: 
     assert (answer.status_code, answer.json) == (422, {"detail": BAD[query], "code": "bad_request"})
 
 
+NOBODY = str(UUID(int=0))
 FORGED = ([], ["created_at"], ["-created_at", 1, 2], ["-created_at", "2030-01-01", "x"], ["-created_at", None, None],
           ["-created_at", "2030-01-01T00:00:00Z"], ["-created_at", {}, []], ["-created_at", "\0", "\0"],
-          ["-created_at", "2030-01-01T00:00:00Z", 10**30], ["nothing", 1], [1, 2], {"a": 1}, "x", 1)  # fmt: skip
+          ["-created_at", "2030-01-01T00:00:00Z", 10**30],
+          ["-created_at", "9999-12-31T23:59:59-23:59", NOBODY], ["-created_at", "0001-01-01T00:00:00+23:59", NOBODY],
+          ["-at", "2030-01-01T00:00:00Z", True], ["nothing", 1], [1, 2], {"a": 1}, "x", 1)  # fmt: skip
 
 
 @pytest.mark.parametrize("place", FORGED, ids=repr)

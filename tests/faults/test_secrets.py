@@ -6,10 +6,12 @@ Everything says as much as it can (LOG_LEVEL=DEBUG): jobs succeed and fail, a bu
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
@@ -130,6 +132,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             yield made
 
 
+def _pole(folder: Path) -> str:
+    """CartPole under another name: that of the installation's own is nobody's to take."""
+    shutil.copytree(ROOT / "environments" / "cartpole", folder, dirs_exist_ok=True)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"cartpole"', '"pole"'))
+    return str(folder)
+
+
 def _live(world: World) -> None:
     platform, garbage = world.platform, world.more["a garbage token"]
     first = platform.submit(0.5)
@@ -138,11 +148,11 @@ def _live(world: World) -> None:
     platform.until("SUCCEEDED", first)
     platform.until("FAILED", failing)
     assert viewer.finish().binaries
-    upload = [sys.executable, "-m", "sample.upload", str(ROOT / "environments" / "cartpole"), "--env-id", "cartpole",
-              "--version", "1.0.0", "--url", platform.url]  # fmt: skip
-    done = subprocess.run(
-        upload, env=platform.env | {"TOKEN": platform.token}, cwd=ROOT, capture_output=True, check=False
-    )
+    with TemporaryDirectory() as folder:
+        upload = [sys.executable, "-m", "sample.upload", _pole(Path(folder)), "--url", platform.url]
+        done = subprocess.run(
+            upload, env=platform.env | {"TOKEN": platform.token}, cwd=ROOT, capture_output=True, check=False
+        )
     world.printed.append(done.stdout + done.stderr)
     assert done.returncode == 0, done.stderr
     asked = (("POST", "/api/v1/train-jobs"), ("GET", f"/api/v1/train-jobs/{first}/none"), ("GET", "/api/v1/me"),
