@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
@@ -86,6 +87,24 @@ def test_a_node_takes_a_broker_whose_certificate_is_vouched_for_and_no_other(
     assert said(trusted.ca).startswith("ok ")
     assert said(other.ca).startswith("NO ")
     assert "certificate verify failed" in said(other.ca)
+
+
+def is_connected(platform: Platform, program: str) -> bool:
+    """Whether that program is, over TLS."""
+    found = requests.get(f"{platform.env['BROKER_API']}connections", timeout=20).json()
+    names = [it.get("client_properties", {}).get("connection_name", "") for it in found if it.get("ssl")]
+    return any(name.startswith(program) for name in names)
+
+
+def test_flower_listens_over_tls(platform: Platform, port: int, trusted: Authority, tmp_path: Path) -> None:
+    its = Process("flower", tmp_path / "flower.log", tmp_path / "flower.pid")
+    env = {**platform.env, "BROKER_URL": secured(platform.env["BROKER_URL"], port), "BROKER_CA_FILE": str(trusted.ca),
+           "FLOWER_PORT": str(free_ports(1, set())[0])}  # fmt: skip
+    its.start(["flask", "--app", "wsgi", "flower"], env, ROOT)
+    try:
+        wait_until(lambda: is_connected(platform, "flower@"), 60, "Flower to be connected")
+    finally:
+        its.stop()
 
 
 @pytest.fixture
