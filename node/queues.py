@@ -17,7 +17,7 @@ from wire import names
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 ITS_EXCHANGES = (names.EVENT_EXCHANGE, names.OUTCOME_EXCHANGE, names.STATE_EXCHANGE)
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 2.0, 60.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 10.0
 NOT_LET_IN = (
     "RabbitMQ does not let this node in (%s): it was revoked, or enrolled anew. Whoever runs the coordinator enrolls "
     "it with `flask --app wsgi nodes enroll`, which prints what to run here; until then this node keeps what it has "
@@ -91,7 +91,7 @@ def until_taken(celery: Celery) -> None:
             return wait_for_all(connection, time.sleep)
         except (*connection.connection_errors, *connection.channel_errors) as error:
             log.warning("An outcome waits for RabbitMQ: %s", error)
-            time.sleep(LONGEST_PAUSE_SECONDS / 4 if isinstance(error, AccessRefused | NotAllowed) else LOOK_SECONDS)
+            time.sleep(LONGEST_PAUSE_SECONDS if isinstance(error, AccessRefused | NotAllowed) else LOOK_SECONDS)
         finally:
             connection.collect()
 

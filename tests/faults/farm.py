@@ -1,7 +1,8 @@
 """A platform of its own whose nodes train with the stub trainer: for faults that take many jobs, nodes or numbers."""
 
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -9,7 +10,10 @@ from typing import Any
 
 import psycopg2
 import requests
+from kombu import Connection
 
+from coordinator import broker_users
+from coordinator.broker_users import BrokerUsers
 from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.jobs import URL, bearer
@@ -22,8 +26,8 @@ BUSY = 8
 class Farm:
     """The platform, what it is asked, and what its record says."""
 
-    def __init__(self, stack: Stack, platform: Platform) -> None:
-        self.stack, self.platform = stack, platform
+    def __init__(self, stack: Stack, platform: Platform, nodes: Sequence[str]) -> None:
+        self.stack, self.platform, self.nodes = stack, platform, nodes
         self.headers = bearer(platform.token)
 
     def submit(self, count: int, steps: int = 200, **changes: Any) -> list[str]:
@@ -57,6 +61,18 @@ class Farm:
         there = "SELECT count(*) FROM nodes WHERE last_seen_at > now() - interval '10 seconds'"
         wait_until(lambda: self.rows(there) == [count], 60, f"{count} nodes")
 
+    def lose_the_brokers_data(self) -> None:
+        """All of it; the users of nodes are made anew with what a backup knows of them."""
+        broker = self.stack.rabbitmq
+        assert broker
+        broker.stop()
+        shutil.rmtree(broker.folder / "mnesia")
+        broker.start()
+        users = BrokerUsers(broker.management_api, broker_users.vhost_of(broker.url))
+        for name in self.nodes:
+            login = Connection(self.platform.environment(name)["BROKER_URL"])
+            users.make(login.userid, login.password)
+
     def seconds_until(self, condition: str, most: float, what: str) -> float:
         """How long it took until no job was like that."""
         began = time.monotonic()
@@ -77,7 +93,7 @@ def farm(
             for name, slots in nodes.items():
                 platform.add_node(name, NODE_SLOTS=slots)
             platform.start("web", "results", "recorder", *nodes)
-            made = Farm(stack, platform)
+            made = Farm(stack, platform, [*nodes])
             made.until_nodes_are_there(len(nodes))
             yield made
     finally:

@@ -1,6 +1,5 @@
 """Nobody's many jobs keep another's first one waiting, over real programs, also when the broker loses everything."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -48,12 +47,8 @@ def test_a_first_job_is_among_the_next_two_that_start_before_five_hundred_others
 
 
 def test_all_run_once_though_the_broker_loses_its_data_in_the_middle(its: Farm) -> None:
-    broker = its.stack.rabbitmq
-    assert broker
     runs = its.submit(40, steps=500)
     wait_until(lambda: its.count("state = 'SUCCEEDED'") >= 5, 120, "some to have ended")
-    broker.stop()
-    shutil.rmtree(broker.folder / "mnesia")
-    broker.start()
+    its.lose_the_brokers_data()
     runs.append(submit_as(its, newcomer(its)))
     assert_each_ran_once(its, runs)

@@ -1,6 +1,5 @@
 """No job is lost and none runs twice, whatever becomes of the broker between its submit and its node."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -56,14 +55,10 @@ def test_two_hundred_submits_outlive_a_broker_that_stops(its: Farm) -> None:
 
 
 def test_a_hundred_queued_jobs_outlive_the_loss_of_the_brokers_data(its: Farm) -> None:
-    broker = its.stack.rabbitmq
-    assert broker
     running = its.submit(SLOTS, steps=120_000)  # a minute
     its.seconds_until("state <> 'RUNNING'", 60, "all slots to be taken")
     runs = its.submit(100)
-    broker.stop()
-    shutil.rmtree(broker.folder / "mnesia")
-    broker.start()
+    its.lose_the_brokers_data()
     assert its.count("state = 'RUNNING'") == len(running)
     freed = its.seconds_until("steps = 120000 AND state <> 'SUCCEEDED'", 120, "the running ones to end")
     seconds = its.seconds_until("state = 'SUBMITTED'", WITHIN_SECONDS, "no job to wait any more")
