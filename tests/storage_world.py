@@ -71,7 +71,8 @@ class World:
 
     def node(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """A command of the node's owner."""
-        return subprocess.run([sys.executable, "-m", "node", *arguments], env=self.platform.env, cwd=ROOT, timeout=120,
+        environ = self.platform.environment("node")
+        return subprocess.run([sys.executable, "-m", "node", *arguments], env=environ, cwd=ROOT, timeout=120,
                               capture_output=True, text=True, check=False)  # fmt: skip
 
     def uploads(self, run_id: str) -> int:

@@ -50,6 +50,7 @@ def _refusals(rule: Rule, need: Need, its: Description) -> Iterator[int]:
     may = {
         401: need.of is not Door.ANYBODY, 403: isinstance(need.of, Action), 404: "<" in rule.rule, 408: its.body,
         413: its.body, 429: need.of is not Door.ANYBODY, 422: True, 500: True, 503: True,
+        400: True, 414: True, 431: True,  # by gunicorn, before any route is known
     }  # fmt: skip
     yield from (status for status, does in may.items() if does)
 

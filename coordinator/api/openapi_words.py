@@ -37,6 +37,7 @@ PATH = {
 }
 """What each part of an address is that a client puts in."""
 STATUSES = {
+    400: "What came is no HTTP request.",
     401: "No token, or one that is not known here, was revoked, has expired or is of the wrong kind.",
     403: "The token's scope, or its user's role in the team, does not allow it.",
     404: "There is no such thing among those that the caller may see.",
@@ -44,8 +45,10 @@ STATUSES = {
     409: "The state of the thing does not allow it.",
     410: "The file was stored, but is not in storage any more, or not whole.",
     413: "The body has more bytes than it may have.",
+    414: "The address has more characters than it may have.",
     422: "Something that was sent is missing, of the wrong type or out of range.",
     429: "Too much at a time: too many requests, or too many jobs that wait.",
+    431: "There are more headers, or longer ones, than there may be.",
     500: "Something unexpected, which is logged.",
     503: "Something that is needed is away; nothing is lost.",
 }
