@@ -9,7 +9,8 @@ from flask import Flask
 
 from wire import log_lines
 
-from . import broker, cli, connections, logs, pulses, queries, safety
+from . import broker, connections, logs, pulses, queries, safety
+from .accounts.issuers.door import Issuers
 from .api import (
     accounts,
     addresses,
@@ -37,12 +38,12 @@ from .api.proxies import Proxies, ProxiesMiddleware
 from .api.request_bodies import RequestBodies
 from .api.whole_writes import WholeWritesMiddleware
 from .builds import Builds
+from .commands import cli
 from .config import Config
 from .environments import Catalogue
 from .extensions import db, migrate, sock
 from .front_door import FrontDoor
-from .issuers.door import Issuers
-from .limits import Limits
+from .limiting.limits import Limits
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live

@@ -13,11 +13,12 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from wire.names import TASK_VERIFY, build_key
 
-from . import allowance, audit, ledger, permissions
+from . import audit, ledger, permissions
 from .audit import Audited
 from .environments import Environment, Store, environment_of
 from .errors import Conflict, NotFound
 from .extensions import db
+from .limiting import allowance
 from .models import Build, BuildCheck, Outbox
 from .permissions import Action, Caller
 from .storage import Storage

@@ -12,7 +12,7 @@ from wire import tls
 from wire.variables import read_settings, setting
 
 from .errors import BadConfiguration
-from .limit_kinds import FORM
+from .limiting.limit_kinds import FORM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

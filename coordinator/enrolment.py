@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from wire import enrolment
 
-from . import audit, broker_users, tokens
+from . import audit, broker_users
+from .accounts import tokens
 from .audit import Audited
 from .broker_users import BrokerUsers
 from .config import Config

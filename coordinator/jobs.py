@@ -15,12 +15,14 @@ from wire.codec import encode
 from wire.jobs import Has
 from wire.names import DEFAULT_TRAINER, TASK_TRAIN, train_queue
 
-from . import allowance, audit, idempotency, ledger, messages, nodes, permissions, placement, queries
+from . import audit, idempotency, ledger, messages, nodes, permissions, queries
 from .audit import Audited
+from .dispatching import placement
 from .errors import Conflict
 from .extensions import db
 from .ledger import Told
 from .lifecycle import Change, JobState
+from .limiting import allowance
 from .models import Attempt, Job, Node
 from .permissions import Action, Caller
 

@@ -5,14 +5,14 @@ from typing import cast
 
 from flask import Flask
 
+from .accounts.issuers.door import Issuers
 from .config import Config
 from .environments import Catalogue
-from .issuers.door import Issuers
-from .limits import Limits
+from .limiting.limits import Limits
+from .limiting.meters import Meters
 from .live.bus import Publisher
 from .live.hub import Hub
 from .live.service import Live
-from .meters import Meters
 from .storage import Storage
 
 _KEY = "train-jobs"

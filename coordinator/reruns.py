@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from . import allowance, idempotency, jobs, permissions, queries
+from . import idempotency, jobs, permissions, queries
 from .errors import Conflict
 from .extensions import db
 from .lifecycle import JobState
+from .limiting import allowance
 from .models import Job
 from .permissions import Caller
 

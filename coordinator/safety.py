@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from .accounts.issuers import sessions
+from .accounts.issuers.signed import BY_KEY
 from .config import Config
 from .errors import BadConfiguration
-from .issuers import sessions
-from .issuers.signed import BY_KEY
 
 WELL_KNOWN = {
     "change-me", "changeme", "password", "passw0rd", "secret", "admin", "administrator", "root", "test", "guest",

@@ -14,20 +14,9 @@ from celery import Celery
 from flask import Flask
 from sqlalchemy import delete, exists, func, select
 
-from . import (
-    artifacts,
-    audit,
-    audit_trail,
-    builds,
-    idempotency,
-    ledger,
-    pulses,
-    rejections,
-    resending,
-    resends,
-    waiting,
-)
+from . import artifacts, audit, audit_trail, builds, idempotency, ledger, pulses, rejections, resends
 from .audit import Audited
+from .dispatching import resending, waiting
 from .extensions import db
 from .lifecycle import ACTIVE, FINAL
 from .models import Artifact, Attempt, DroppedObject, Job

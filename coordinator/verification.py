@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, update
 from wire.archive import BadArchive, Limits, Listing, contents, listing
 from wire.names import TASK_VERIFY
 
-from . import hyperparameters, manifests
+from . import manifests
 from .alone import alone
 from .audit import Audited
 from .builds import MEGABYTE, note
@@ -26,6 +26,7 @@ from .environments import TRAINERS
 from .errors import BadRequest, RejectedBuild
 from .extensions import db
 from .models import Build, Outbox
+from .options import hyperparameters
 from .storage import Storage
 from .stored_file import StoredFile
 

@@ -15,7 +15,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from coordinator import tokens
+from coordinator.accounts import tokens
 from coordinator.app import create_app
 from coordinator.config import Config
 from coordinator.extensions import db

@@ -14,7 +14,7 @@ from joserfc.jwe import JWERegistry
 from joserfc.jwk import ECKey, Key, OctKey, RSAKey
 from joserfc.jws import JWSRegistry
 
-from coordinator.issuers.sessions import key_of
+from coordinator.accounts.issuers.sessions import key_of
 
 ISSUER, AUDIENCE, SECRET = "https://login.example.com", "train-jobs", "s" * 48
 SETTINGS = {"auth_issuer": ISSUER, "auth_audience": f"other, {AUDIENCE}", "auth_algorithms": "RS256,ES256"}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from coordinator import credentials, teams, tokens, users
+from coordinator.accounts import credentials, teams, tokens, users
 from coordinator.extensions import db
 from coordinator.models import Team, Token
 from coordinator.permissions import Role

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from flask import Flask
 
-from coordinator import teams, tokens, users
+from coordinator.accounts import teams, tokens, users
 from coordinator.extensions import db
 from coordinator.models import Build, Episode, Job
 from coordinator.parts import parts

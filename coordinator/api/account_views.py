@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
+from ..accounts.teams import Membership
 from ..models import Token, User
 from ..permissions import Caller
-from ..teams import Membership
 from .forms.people import Me, MemberForm, OwnToken, TeamForm, TokenForm, UserForm
 
 

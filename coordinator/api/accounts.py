@@ -7,7 +7,8 @@ from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from .. import credentials, pages, queries, teams, tickets, tokens, users
+from .. import pages, queries
+from ..accounts import credentials, teams, tickets, tokens, users
 from ..models import Token
 from ..permissions import Action, Role
 from . import account_views as views

@@ -6,7 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from flask import request
 
-from .. import queries, tickets, tokens
+from .. import queries
+from ..accounts import tickets, tokens
 from ..config import Config
 from ..errors import NotAllowed, NotAuthenticated, NotFound
 from ..permissions import Caller

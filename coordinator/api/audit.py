@@ -4,7 +4,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request, stream_with_context
 
-from .. import audit_trail, permissions, teams
+from .. import audit_trail, permissions
+from ..accounts import teams
 from ..audit import Audited
 from ..errors import BadRequest
 from ..permissions import Action, Caller

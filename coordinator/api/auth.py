@@ -9,9 +9,10 @@ from uuid import UUID
 
 from flask import Flask, current_app, g, request
 
-from .. import audit, outsiders, permissions, queries, tokens
+from .. import audit, permissions, queries
+from ..accounts import outsiders, tokens
+from ..accounts.issuers.identity import Identity
 from ..errors import NotAllowed, NotAuthenticated
-from ..issuers.identity import Identity
 from ..parts import parts
 from ..permissions import Action, Caller
 from . import pacing

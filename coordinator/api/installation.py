@@ -3,7 +3,7 @@
 from flask import Blueprint, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import credentials, installation, teams, tokens, users
+from ..accounts import credentials, installation, teams, tokens, users
 from ..errors import Conflict
 from ..permissions import Action, Scope
 from . import account_views as views

@@ -7,21 +7,12 @@ from uuid import UUID
 from flask import Blueprint, current_app, jsonify
 from flask.typing import ResponseReturnValue
 
-from .. import (
-    hyperparameters,
-    idempotency,
-    initialization,
-    job_list,
-    jobs,
-    metric_list,
-    places,
-    queries,
-    recordings,
-    teams,
-    time_limits,
-)
+from .. import idempotency, job_list, jobs, metric_list, queries, recordings
+from ..accounts import teams
+from ..dispatching import places
 from ..lifecycle import JobState
 from ..models import Job
+from ..options import hyperparameters, initialization, time_limits
 from ..parts import parts
 from ..permissions import Action, Caller
 from . import auth, listing, views

@@ -6,9 +6,10 @@ from flask import Blueprint, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from pydantic import Field
 
-from .. import teams, usage, users
+from ..accounts import teams, users
 from ..extensions import db
-from ..limit_kinds import KINDS
+from ..limiting import usage
+from ..limiting.limit_kinds import KINDS
 from ..models import Team, User
 from ..parts import parts
 from ..permissions import Action

@@ -9,9 +9,11 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, held, jobs, nodes, pages, queries, recordings, resends, time_limits, waiting
+from .. import builds, held, jobs, nodes, pages, queries, recordings, resends
+from ..dispatching import waiting
 from ..errors import Conflict
 from ..models import Job, Node
+from ..options import time_limits
 from ..parts import parts
 from ..permissions import Action
 from . import auth, listing, views

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from flask import current_app, request
 
-from .. import allowance
 from ..errors import NotAuthenticated, TooMany, TooManyRequests
+from ..limiting import allowance
 from ..parts import parts
 from ..permissions import Caller
 

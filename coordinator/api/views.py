@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from ..dispatching.places import Place
 from ..environments import Environment
 from ..lifecycle import JobState
 from ..models import Artifact, Attempt, Build, BuildCheck, Metric, Node
-from ..places import Place
 from ..recordings import Listed
 from .auth import Owner
 from .forms.environments import BuildForm, BuildInFull, EnvironmentForm, ListedEnvironment

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from coordinator.limit_kinds import USUAL_USER
+from coordinator.limiting.limit_kinds import USUAL_USER
 from services.platform import Platform
 from tests.acceptance.viewers import submit
 from tests.attacks.raw import connect, request

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from coordinator import teams, tokens, users
+from coordinator.accounts import teams, tokens, users
 from coordinator.extensions import db
 from coordinator.permissions import Role
 from services.platform import wait_until

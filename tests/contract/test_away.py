@@ -41,7 +41,7 @@ def test_every_call_is_answered_with_try_again(
         assert client.get(URL, headers=owner).status_code == 200
         assert client.post(f"{NODE_API}/hello", json={"slots": 1}, headers=node).status_code == 200
     else:
-        monkeypatch.setattr("coordinator.tokens._known", {})
+        monkeypatch.setattr("coordinator.accounts.tokens._known", {})
     gate.shut()
     calls = [
         client.post(URL, json=body(), headers=owner), client.post(URL, json=body(run_id=RUN), headers=owner),

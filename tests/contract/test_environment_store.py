@@ -14,7 +14,8 @@ import pytest
 import requests
 from flask import Flask
 
-from coordinator import builds, installation, users, verification
+from coordinator import builds, verification
+from coordinator.accounts import installation, users
 from coordinator.errors import Unavailable
 from coordinator.parts import parts
 from services.platform import ROOT

@@ -6,7 +6,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from coordinator import tokens
+from coordinator.accounts import tokens
 from services.platform import Platform
 from services.stack import Stack
 from tests.conftest import Template, config_of, fresh_database, running

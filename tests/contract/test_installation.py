@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from coordinator import tokens
+from coordinator.accounts import tokens
 from tests.jobs import URL, Client, bearer, body
 from tests.people import STUDIO, People, people
 

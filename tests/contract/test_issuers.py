@@ -9,12 +9,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import exc, text
 
-from coordinator import installation, teams, tokens, users
+from coordinator.accounts import installation, teams, tokens, users
+from coordinator.accounts.issuers.door import Issuers
+from coordinator.accounts.issuers.identity import EXPIRED
+from coordinator.accounts.issuers.signed import NOT_TRUSTED
 from coordinator.errors import Conflict
 from coordinator.extensions import db
-from coordinator.issuers.door import Issuers
-from coordinator.issuers.identity import EXPIRED
-from coordinator.issuers.signed import NOT_TRUSTED
 from coordinator.models import AuditEntry
 from coordinator.parts import parts
 from coordinator.permissions import Role

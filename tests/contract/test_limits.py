@@ -9,12 +9,14 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from coordinator import limits, teams, tokens, users, waiting
+from coordinator.accounts import teams, tokens, users
 from coordinator.api import admission
 from coordinator.api.schemas import Hello
 from coordinator.config import Config
+from coordinator.dispatching import waiting
 from coordinator.errors import BadConfiguration, NotAuthenticated, TooManyRequests
-from coordinator.limit_kinds import KINDS
+from coordinator.limiting import limits
+from coordinator.limiting.limit_kinds import KINDS
 from coordinator.parts import parts
 from coordinator.permissions import Role
 from tests.integration.database import change, rows

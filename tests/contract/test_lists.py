@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from coordinator import tokens
+from coordinator.accounts import tokens
 from coordinator.api import listing
 from coordinator.pages import BAD_CURSOR
 from coordinator.parts import parts

@@ -4,7 +4,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from coordinator import tokens
+from coordinator.accounts import tokens
 from coordinator.extensions import db
 from tests.conftest import Template
 from tests.jobs import URL, Client, bearer, body

@@ -12,7 +12,7 @@ import requests
 import websocket
 from flask import Flask
 
-from coordinator import credentials, teams, tickets, tokens, users
+from coordinator.accounts import credentials, teams, tickets, tokens, users
 from coordinator.api.admission import GUESTS_WATCH
 from coordinator.app import create_app
 from coordinator.config import Config

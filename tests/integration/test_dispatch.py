@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 from kombu import Connection
 
-from coordinator import dispatch, users, waiting
+from coordinator.accounts import users
+from coordinator.dispatching import dispatch, waiting
 from coordinator.extensions import db
 from coordinator.parts import parts
 from services.platform import wait_until

@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from joserfc.jwk import OctKey, RSAKey
 
+from coordinator.accounts.issuers import key_host, keys
+from coordinator.accounts.issuers.key_host import fetch
+from coordinator.accounts.issuers.keys import Keys, public_keys
 from coordinator.errors import Unavailable
-from coordinator.issuers import key_host, keys
-from coordinator.issuers.key_host import fetch
-from coordinator.issuers.keys import Keys, public_keys
 from services.ports import free_ports
 from tests.issuer import KeyServer, elliptic, key_server, published, rsa
 

@@ -11,12 +11,12 @@ import pytest
 import requests
 from flask import Flask
 
-from coordinator import installation, tokens, users
+from coordinator.accounts import installation, tokens, users
+from coordinator.accounts.issuers.identity import EXPIRED
+from coordinator.accounts.issuers.keys import AWAY, WAIT_SECONDS
 from coordinator.app import create_app
 from coordinator.config import Config
 from coordinator.extensions import db
-from coordinator.issuers.identity import EXPIRED
-from coordinator.issuers.keys import AWAY, WAIT_SECONDS
 from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import submit

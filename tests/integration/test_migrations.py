@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import CheckConstraint, inspect
 from sqlalchemy.exc import IntegrityError
 
-from coordinator import tokens
+from coordinator.accounts import tokens
 from coordinator.extensions import db
 from tests.integration.database import rows
 from tests.jobs import URL, Client, body

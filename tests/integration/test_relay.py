@@ -11,7 +11,7 @@ from flask import Flask
 from kombu import Connection
 
 from coordinator import broker
-from coordinator.relay import Relay
+from coordinator.dispatching.relay import Relay
 from services.platform import wait_until
 from services.stack import Stack
 from tests.brokers import port_of

@@ -6,7 +6,8 @@ import pytest
 from celery import Celery
 from flask import Flask
 
-from coordinator import broker, resending
+from coordinator import broker
+from coordinator.dispatching import resending
 from tests.integration.database import change, rows
 from tests.integration.test_relay import ids, messages, relaying, submit, until_all_is_sent
 from tests.jobs import Client

@@ -9,7 +9,8 @@ import pytest
 from celery import Celery
 from flask import Flask
 
-from coordinator import broker, pulses, resending
+from coordinator import broker, pulses
+from coordinator.dispatching import resending
 from coordinator.errors import Unavailable
 from coordinator.extensions import db
 from coordinator.ledger import Told

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from coordinator import broker, waiting
+from coordinator import broker
+from coordinator.dispatching import waiting
 from coordinator.parts import parts
 from coordinator.sweeper import Sweeper
 from tests.conftest import Template

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from coordinator.errors import BadRequest
-from coordinator.hyperparameters import check_build, check_job
+from coordinator.options.hyperparameters import check_build, check_job
 
 ENTRY: dict[str, Any] = {
     "trainer_type": "ppo",

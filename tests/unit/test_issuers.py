@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import RSAKey
 
-from coordinator import outsiders, users
+from coordinator.accounts import outsiders, users
+from coordinator.accounts.issuers import sessions
+from coordinator.accounts.issuers.door import MOST_CHARACTERS, Issuers
+from coordinator.accounts.issuers.identity import EXPIRED, NOT_FOR_US, NOT_YET, Identity, displayed
+from coordinator.accounts.issuers.keys import AWAY
+from coordinator.accounts.issuers.signed import NOT_TRUSTED
 from coordinator.config import Config
 from coordinator.errors import NotAuthenticated, Unavailable
-from coordinator.issuers import sessions
-from coordinator.issuers.door import MOST_CHARACTERS, Issuers
-from coordinator.issuers.identity import EXPIRED, NOT_FOR_US, NOT_YET, Identity, displayed
-from coordinator.issuers.keys import AWAY
-from coordinator.issuers.signed import NOT_TRUSTED
 from tests.issuer import (
     AUDIENCE,
     ISSUER,

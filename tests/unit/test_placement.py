@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from coordinator.placement import BUSY, NOBODY, Present, lacks, needs, queues_for, why_it_waits
+from coordinator.dispatching.placement import BUSY, NOBODY, Present, lacks, needs, queues_for, why_it_waits
 from wire.jobs import Has
 from wire.names import TRAIN_QUEUE, train_queue
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from coordinator import hyperparameters
 from coordinator.errors import BadRequest
+from coordinator.options import hyperparameters
 from wire.sb3 import ALGORITHMS, resolve
 
 CARTPOLE = Path(__file__).parents[2] / "environments" / "cartpole" / "CartPole.yaml"

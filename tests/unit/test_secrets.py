@@ -51,6 +51,6 @@ def test_such_a_comparison_would_be_found(code: str) -> None:
 
 def test_tokens_are_looked_up_by_their_digest_alone() -> None:
     """The one place that knows tokens: what it asks PostgreSQL for is a hash."""
-    source = Path(ROOT / "coordinator" / "tokens.py").read_text()
+    source = Path(ROOT / "coordinator" / "accounts" / "tokens.py").read_text()
     asked = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Compare)]
     assert "Token.digest == digest" in asked

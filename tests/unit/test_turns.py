@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from coordinator.turns import History, Waiting, in_order
+from coordinator.dispatching.turns import History, Waiting, in_order
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ANN, BOB, EVE = UUID(int=1), UUID(int=2), UUID(int=3)

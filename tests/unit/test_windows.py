@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from coordinator.placement import Present
-from coordinator.windows import Windows
+from coordinator.dispatching.placement import Present
+from coordinator.dispatching.windows import Windows
 from wire.jobs import Has
 from wire.names import train_queue
 

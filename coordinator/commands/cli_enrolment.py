@@ -1,0 +1,76 @@
+"""The commands by which a machine becomes a training node, and is none any more."""
+
+import logging
+from pathlib import Path
+
+import click
+from flask import current_app
+from flask.cli import with_appcontext
+
+from wire.enrolment import encode, write
+
+from .. import broker, enrolment
+from ..broker_users import BY_HAND
+from ..errors import CoordinatorError
+from ..parts import parts
+
+log = logging.getLogger(__name__)
+NO_USER = "It had no RabbitMQ user of its own: whoever knows the login that it was given still gets in there."
+
+
+@click.command("enroll")
+@click.argument("name")
+@click.option("--to", default=None, type=click.Path(path_type=Path), help="For a node on this machine: its settings go "
+              "into this file, for NODE_SETTINGS, and no line is printed.")  # fmt: skip
+@with_appcontext
+def enroll_node(name: str, to: Path | None) -> None:
+    """Make the training node NAME: print the line to run on its machine, this once.
+
+    It gets a token and a user at RabbitMQ. One that was enrolled before gets new ones, and the old are good for nothing
+    any more.
+    """
+    its = parts(current_app).config
+    try:
+        made = enrolment.enroll(its, name)
+    except CoordinatorError as error:
+        raise click.ClickException(error.detail) from error
+    _tell(made.commands)
+    _declare()
+    if to:
+        write(to, made.settings)
+    else:
+        click.echo(f"python -m node enroll {encode(made.settings)}")
+
+
+@click.command("revoke")
+@click.argument("name")
+@with_appcontext
+def revoke_node(name: str) -> None:
+    """The training node NAME is none any more: its token and its user at RabbitMQ end, and its trainings go on at once
+    elsewhere."""
+    its = parts(current_app)
+    try:
+        told, user = enrolment.revoke(its.config, name)
+        its.publisher.publish(told)
+        if user:
+            _tell(enrolment.shut_out(its.config, user))
+        else:
+            click.echo(NO_USER, err=True)
+    except CoordinatorError as error:
+        raise click.ClickException(error.detail) from error
+
+
+def _tell(commands: list[str]) -> None:
+    """Beside what is printed, so that a script can go on with that."""
+    if commands:
+        click.echo("\n".join([BY_HAND, *commands]), err=True)
+
+
+def _declare() -> None:
+    """So that the node finds all that it needs, even before the recorder has run for the first time."""
+    config = parts(current_app).config
+    try:
+        with broker.connection(config.broker_url, config.broker_files, connect_timeout=4) as connection:
+            broker.declare_all(connection.default_channel)
+    except broker.AWAY as error:
+        log.warning("RabbitMQ is away, and the node can't be tried yet: %s", error)

@@ -1,0 +1,72 @@
+"""Tasks that were sent and that nobody has done: which of them have left the broker for good, and are sent again.
+
+A row of the outbox goes when its work is done. For anything but a training, some time without that is reason enough.
+Trainings rightly wait for hours, so one counts as lost only when it can no longer be in its queue: the queue is empty,
+or a training that was asked for after this one was sent has been taken from the same queue. One copy too many does no
+harm: a second claim is refused.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from celery import Celery
+from sqlalchemy import func, select, update
+
+from wire.names import TASK_TRAIN
+
+from .. import ledger
+from ..broker import declare
+from ..extensions import db
+from ..ledger import RESEND_AFTER, RESEND_TRAINING_AFTER
+from ..models import Attempt, Job, Outbox
+
+ON_ITS_WAY = timedelta(seconds=10)
+"""A training taken from the queue may be so far from its claim, or from being put back at its old place."""
+_AGAIN = update(Outbox).values(sent_at=None)
+_IS_OLD = (Outbox.sent_at < func.now() - RESEND_TRAINING_AFTER, Outbox.task == TASK_TRAIN)
+
+
+def undone() -> None:
+    """Everything but trainings, after a while."""
+    _send_again(Outbox.sent_at < func.now() - RESEND_AFTER, Outbox.task != TASK_TRAIN)
+
+
+def overtaken() -> None:
+    """Trainings that a later one has overtaken: messages of one queue and priority come out as they went in."""
+    oldest = select(func.min(Outbox.sent_at)).where(*_IS_OLD).scalar_subquery()
+    newest_taken = (
+        select(Job.queue, Job.priority, func.max(Attempt.task_sent_at).label("sent_at"))
+        .join(Job, Job.run_id == Attempt.run_id)
+        .where(Attempt.task_sent_at > oldest, Attempt.claimed_at < func.now() - ON_ITS_WAY)
+        .group_by(Job.queue, Job.priority)
+        .subquery()
+    )
+    _send_again(
+        *_IS_OLD, Outbox.queue == newest_taken.c.queue, Outbox.priority == newest_taken.c.priority,
+        Outbox.sent_at < newest_taken.c.sent_at,
+    )  # fmt: skip
+
+
+def lost(celery: Celery) -> None:
+    """Trainings whose queue is empty. Asks the broker."""
+    queues = db.session.scalars(select(Outbox.queue).where(*_IS_OLD).distinct()).all()
+    db.session.commit()
+    if empty := _empty_ones(celery, queues):
+        _send_again(*_IS_OLD, Outbox.queue.in_(empty))
+
+
+def _send_again(*which: Any) -> None:
+    result: Any = db.session.execute(_AGAIN.where(*which).execution_options(synchronize_session=False))
+    if result.rowcount:
+        db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
+    db.session.commit()
+
+
+def _empty_ones(celery: Celery, queues: Sequence[str]) -> list[str]:
+    """Declares them, too: a queue in which jobs wait for a node that fits must not expire as unused."""
+    if not queues:
+        return []
+    with celery.connection_for_read(heartbeat=0) as connection:
+        channel = connection.default_channel
+        return [queue for queue in queues if declare(queue, channel).message_count == 0]
