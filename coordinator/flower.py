@@ -120,7 +120,7 @@ def serve(config: Config) -> None:
     if not config.flower_read_only:
         log.warning("FLOWER_READ_ONLY is off: whoever has Flower's login can revoke trainings and shut down nodes.")
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: flower.io_loop.add_callback_from_signal(flower.io_loop.stop))
+        flower.io_loop.asyncio_loop.add_signal_handler(number, flower.io_loop.stop)
     flower.start_http_server()
     try:
         flower.start()

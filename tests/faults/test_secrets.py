@@ -202,7 +202,8 @@ def test_no_log_has_one(world: World) -> None:
 
 def test_flower_shows_none(world: World) -> None:
     flower = f"http://{world.platform.env['FLOWER_BASIC_AUTH']}@127.0.0.1:{world.platform.env['FLOWER_PORT']}"
-    wait_until(lambda: len(requests.get(f"{flower}/api/workers?refresh=1", timeout=30).json()) == 2, 60, "both workers")
+    workers = f"{flower}/api/workers?refresh=1"
+    wait_until(lambda: "results@" in requests.get(workers, timeout=30).text, 60, "the worker that can be asked")
     tasks = requests.get(f"{flower}/api/tasks", timeout=30).json()
     assert {"train.run"} < {task["name"] for task in tasks.values()}
     pages = ["/", "/tasks", "/broker", "/metrics", "/api/tasks", "/api/workers", *(f"/task/{id_}" for id_ in tasks),
