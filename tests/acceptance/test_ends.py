@@ -1,4 +1,4 @@
-"""How else a training can end: it fails, it is cancelled, its node is lost. What else is killed: test_faults.py."""
+"""How else a training can end: it fails, it is cancelled, its node is lost. What else is killed: tests/faults."""
 
 import json
 import shutil

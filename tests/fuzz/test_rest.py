@@ -28,7 +28,7 @@ ABLE = {"node": ["node"], "user": ["owner", "operator"]}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance,
           response_schema_conformance]  # fmt: skip
 SETTINGS = hypothesis.settings(
-    max_examples=150 if IS_DEEP else 10, deadline=None, suppress_health_check=list(hypothesis.HealthCheck),
+    max_examples=150 if IS_DEEP else 4, deadline=None, suppress_health_check=list(hypothesis.HealthCheck),
     database=None, print_blob=True,
     phases=[hypothesis.Phase.generate, *([hypothesis.Phase.shrink] if IS_DEEP else [])],
 )  # fmt: skip

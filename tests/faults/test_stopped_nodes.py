@@ -6,7 +6,10 @@ import pytest
 
 from services.platform import wait_until
 from services.stack import Stack
+from tests.acceptance.conftest import own_stack
 from tests.stub_platform import StubPlatform
+
+__all__ = ["own_stack"]  # a fixture
 
 
 @pytest.fixture(scope="module")

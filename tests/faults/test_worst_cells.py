@@ -1,4 +1,4 @@
-"""The nastiest cells of the fault matrix, with trainings of seconds; `make faults` plays all of them."""
+"""The nastiest cells of the fault matrix, each with the cause that an attempt ends with; and what a training outlives."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,14 @@ import pytest
 
 from services.platform import wait_until
 from services.stack import Stack
+from tests.acceptance.conftest import own_stack
 from tests.acceptance.viewers import Viewer
 from tests.faults import invariants, moments
 from tests.faults.cells import Cell
 from tests.faults.rig import LONG, STUB, Rig
-from tests.faults.victims import KILL, find
+from tests.faults.victims import FREEZE, KILL, find
 
+__all__ = ["own_stack"]  # a fixture
 AROUND = (("S3", "web", "results", "recorder"), ("RabbitMQ",), ("PostgreSQL",))
 """A training: what is away at the same time, one group after another."""
 
@@ -28,10 +30,14 @@ def rig(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 CELLS = {
     Cell("pool child", KILL, moments.TRAINING, STUB): "Its worker process died on node {node}.",
+    Cell("pool child", FREEZE, moments.TRAINING, STUB): "Its node {node} was silent for 8 s.",
     Cell("node main", KILL, moments.TRAINING, STUB): "Its node {node} was restarted during the training.",
+    Cell("node main", KILL, moments.OUTCOME, STUB): None,
     Cell("results", KILL, moments.ENDING, STUB): None,
+    Cell("recorder", KILL, moments.OUTCOME, STUB): None,
     Cell("RabbitMQ", KILL, moments.OUTCOME, STUB): None,
     Cell("PostgreSQL", KILL, moments.ENDING, STUB): None,
+    Cell("web", KILL, moments.BEFORE, STUB): None,
 }
 """Each with the cause that the first attempt ends with, where that is not that it succeeded."""
 
