@@ -1,4 +1,4 @@
-"""The nastiest cells of the fault matrix, each with the cause that an attempt ends with; and what a training outlives."""
+"""The nastiest cells of the fault matrix, each with the cause that an attempt ends with; what a training outlives."""
 
 from collections.abc import Iterator
 
