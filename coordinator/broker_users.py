@@ -2,6 +2,8 @@
 whoever runs RabbitMQ, who is told the commands. See docs/adr/0023-a-node-may-only-what-it-must-at-the-broker.md.
 """
 
+import base64
+import hashlib
 import json
 import secrets
 import shlex
@@ -41,6 +43,12 @@ def new_password() -> str:
     return secrets.token_hex(24)
 
 
+def hashed_password(password: str) -> str:
+    """As RabbitMQ keeps it: base64 of four bytes of salt, and the SHA-256 of both."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
 class BrokerUsers:
     """By the management API. Raises Unavailable with a sentence where that does not do what it is told."""
 
@@ -54,10 +62,15 @@ class BrokerUsers:
             return None
         return cls(config.broker_api, vhost_of(config.broker_url), config.broker_ca_file or True)
 
-    def make(self, user: str, password: str, rights: Rights = NODE) -> None:
-        """Makes the user, or gives it this password and these rights."""
+    def names(self) -> set[str]:
+        """Of all users there are."""
+        return {str(its["name"]) for its in self._call("GET", "/users").json()}
+
+    def make(self, user: str, hashed: str, rights: Rights = NODE) -> None:
+        """Makes the user, or gives it these rights and the password that was `hashed_password`ed."""
         name = quote(user, safe="")
-        self._call("PUT", f"/users/{name}", content={"password": password, "tags": ""})
+        its = {"password_hash": hashed, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}
+        self._call("PUT", f"/users/{name}", content=its)
         its = {"configure": rights.configure, "write": rights.write, "read": rights.read}
         self._call("PUT", f"/permissions/{self._vhost}/{name}", content=its)
         for exchange, pattern in rights.topics.items():

@@ -43,12 +43,12 @@ def enroll(config: Config, name: str) -> Enrolled:
     db.session.execute(insert(Node).values(name=name).on_conflict_do_nothing())
     node = db.session.scalars(select(Node).where(Node.name == name).with_for_update()).one()
     user, password = f"node-{node.id}", broker_users.new_password()
-    node.broker_user, node.revoked_at = user, None
+    node.broker_user, node.broker_hash, node.revoked_at = user, broker_users.hashed_password(password), None
     audit.note(Audited.NODE_ENROLLED, name, broker_user=user)
     _end_tokens(node)
     todo: list[str] = []
     if users := BrokerUsers.of(config):
-        users.make(user, password)
+        users.make(user, node.broker_hash)
         users.close(user)
     else:
         todo = broker_users.commands(broker_users.vhost_of(config.broker_url), user, password)
@@ -67,7 +67,7 @@ def revoke(config: Config, name: str) -> tuple[list[Told], str | None]:
     node = db.session.scalars(select(Node).where(Node.name == name).with_for_update()).first()
     if node is None:
         raise NotFound(f"There is no node {name!r}.")
-    node.revoked_at = node.revoked_at or func.now()
+    node.revoked_at, node.broker_hash = node.revoked_at or func.now(), None
     audit.note(Audited.NODE_REVOKED, name)
     user = node.broker_user
     _end_tokens(node)

@@ -13,6 +13,7 @@ from wire.log_lines import one_line
 from .. import audit, broker, broker_check, broker_words, rejections
 from .. import nodes as training_nodes
 from ..api import asyncapi, documents, openapi
+from ..broker_logins import BrokerLogins
 from ..dispatching.relay import Relay
 from ..errors import CoordinatorError
 from ..parts import parts
@@ -139,7 +140,8 @@ def recorder() -> None:
     sweeper = Sweeper(app, celery, its.storage, its.config.lease_seconds, its.config.sweep_seconds, Probe(celery))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: setattr(consumer, "should_stop", True))
-    run_beside(consumer, Relay(app, celery).run, *sweeper.loops(), broker_check.BrokerWatch(celery).run)
+    run_beside(consumer, Relay(app, celery).run, *sweeper.loops(), broker_check.BrokerWatch(celery).run,
+               BrokerLogins(app, its.config).run)  # fmt: skip
 
 
 @click.command("flower")

@@ -31,5 +31,7 @@ class Node(Base):
     """When it last passed its self-check: its faults before that do not count any more."""
     broker_user: Mapped[str | None] = mapped_column(Text, unique=True)
     """Its user at RabbitMQ, who vouches for what it sends; None: it was never given one of its own."""
+    broker_hash: Mapped[str | None] = mapped_column(Text)
+    """Its user's password there, salted and hashed as RabbitMQ keeps it: RabbitMQ may lose its data."""
     revoked_at: Mapped[datetime | None] = moment()
     """Since when it is no node of ours any more."""

@@ -20,6 +20,7 @@ def upgrade() -> None:
 def nodes() -> None:
     """What a node is at the broker, and whether it was revoked."""
     op.add_column("nodes", sa.Column("broker_user", sa.Text(), nullable=True))
+    op.add_column("nodes", sa.Column("broker_hash", sa.Text(), nullable=True))
     op.add_column("nodes", sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True))
     op.create_unique_constraint("nodes_broker_user_key", "nodes", ["broker_user"])
 
@@ -164,6 +165,7 @@ def downgrade() -> None:
     """Takes back each part, the last one first."""
     op.drop_constraint("nodes_broker_user_key", "nodes")
     op.drop_column("nodes", "revoked_at")
+    op.drop_column("nodes", "broker_hash")
     op.drop_column("nodes", "broker_user")
     no_issuers()
     no_audit()

@@ -12,6 +12,8 @@ from amqp.exceptions import AccessRefused
 from flask import Flask
 from kombu import Connection
 
+from coordinator.broker_logins import make_again
+from coordinator.broker_users import BrokerUsers
 from coordinator.parts import parts
 from services.platform import wait_until
 from tests.conftest import Template
@@ -87,6 +89,21 @@ def test_enrolled_again_it_gets_new_ones_and_the_old_end_at_once(
             old.drain_events(timeout=20)
     assert user_of(again) == user_of(told)
     assert [(says_hello(client, its), logs_in(its)) for its in (told, again)] == [(401, False), (200, True)]
+
+
+def test_a_node_whose_user_rabbitmq_has_lost_gets_in_again_and_one_that_was_revoked_does_not(
+    app: Flask, told: dict[str, str], api: str
+) -> None:
+    users = BrokerUsers.of(parts(app).config)
+    assert users
+    for again in ([NAME], []):
+        requests.delete(f"{api}users/{user_of(told)}", timeout=10)
+        assert not logs_in(told)
+        with app.app_context():
+            assert make_again(users) == again
+            assert make_again(users) == []
+        assert logs_in(told) is bool(again)
+        assert run(app, "revoke", NAME).exit_code == 0
 
 
 def test_a_revoked_node_is_known_by_nobody_and_may_be_enrolled_again(

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,10 +10,7 @@ from typing import Any
 
 import psycopg2
 import requests
-from kombu import Connection
 
-from coordinator import broker_users
-from coordinator.broker_users import BrokerUsers
 from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.jobs import URL, bearer
@@ -26,8 +23,8 @@ BUSY = 8
 class Farm:
     """The platform, what it is asked, and what its record says."""
 
-    def __init__(self, stack: Stack, platform: Platform, nodes: Sequence[str]) -> None:
-        self.stack, self.platform, self.nodes = stack, platform, nodes
+    def __init__(self, stack: Stack, platform: Platform) -> None:
+        self.stack, self.platform = stack, platform
         self.headers = bearer(platform.token)
 
     def submit(self, count: int, steps: int = 200, **changes: Any) -> list[str]:
@@ -62,16 +59,12 @@ class Farm:
         wait_until(lambda: self.rows(there) == [count], 60, f"{count} nodes")
 
     def lose_the_brokers_data(self) -> None:
-        """All of it; the users of nodes are made anew with what a backup knows of them."""
+        """All of it, the users of nodes too."""
         broker = self.stack.rabbitmq
         assert broker
         broker.stop()
         shutil.rmtree(broker.folder / "mnesia")
         broker.start()
-        users = BrokerUsers(broker.management_api, broker_users.vhost_of(broker.url))
-        for name in self.nodes:
-            login = Connection(self.platform.environment(name)["BROKER_URL"])
-            users.make(login.userid, login.password)
 
     def seconds_until(self, condition: str, most: float, what: str) -> float:
         """How long it took until no job was like that."""
@@ -93,7 +86,7 @@ def farm(
             for name, slots in nodes.items():
                 platform.add_node(name, NODE_SLOTS=slots)
             platform.start("web", "results", "recorder", *nodes)
-            made = Farm(stack, platform, [*nodes])
+            made = Farm(stack, platform)
             made.until_nodes_are_there(len(nodes))
             yield made
     finally:
