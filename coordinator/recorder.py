@@ -192,7 +192,7 @@ def _record_all(messages: list[Came], senders: Senders) -> None:
     facts: list[Fact] = []
     for message in messages:
         try:
-            facts += _facts(message, senders)
+            facts += _vouched_for(message, senders)
         except (NotAMessage, BadFact) as error:
             record.reject(SOURCE, str(error), message.body)
     if facts:
@@ -200,13 +200,18 @@ def _record_all(messages: list[Came], senders: Senders) -> None:
     db.session.commit()
 
 
-def _facts(came: Came, senders: Senders) -> list[Fact]:
-    if isinstance(came.body, Beginning):
-        raise BadFact(f"The message has {came.body.size} bytes; at most {MAX_BYTES} are taken.")
-    message = decode(came.body)
+def facts_in(body: Any) -> list[Fact]:
+    """Those of a message, whoever has sent it. Raises NotAMessage, and BadFact."""
+    if isinstance(body, Beginning):
+        raise BadFact(f"The message has {body.size} bytes; at most {MAX_BYTES} are taken.")
+    message = decode(body)
     if message.get("type") != EVENT_TYPE:
         raise BadFact(f"An event of the type {str(message.get('type'))[:80]!r} is not known here.")
-    facts = facts_from_wire(message)
+    return facts_from_wire(message)
+
+
+def _vouched_for(came: Came, senders: Senders) -> list[Fact]:
+    facts = facts_in(came.body)
     if facts and (why := senders.why_not(facts[0].run_id, facts[0].attempt, came.sender)):
         raise BadFact(why)
     return facts

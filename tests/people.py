@@ -27,22 +27,23 @@ class People:
         return {} if token is None else {"Authorization": f"Bearer {token}"}
 
 
-def people(scope: str = "admin") -> People:
-    """Makes them; needs the app's context. The studio's names end in the scope's, so that there may be several."""
-    studio, rivals = _team(f"{STUDIO} {scope}", f"owner {scope}"), _team(f"{RIVALS} {scope}", f"stranger {scope}")
+def people(scope: str = "admin", mark: str = "") -> People:
+    """Makes them; needs the app's context. All names end in the scope's and the mark, so that there may be several."""
+    of = f"{scope}{mark}"
+    studio, rivals = _team(f"{STUDIO} {of}", f"owner {of}"), _team(f"{RIVALS} {of}", f"stranger {of}")
     made: dict[str, str | None] = {"nobody": None, "garbage": "tj_" + "g" * 43}
     for caller, role in IN_THE_STUDIO.items():
-        user = users.made(f"{caller} {scope}")
+        user = users.made(f"{caller} {of}")
         teams.put(studio.id, user, Role.OWNER if caller == "owner" else role)
         made[caller] = tokens.create_for_user(user.name, studio, scope=scope)
     past = datetime.now(UTC) - timedelta(seconds=1)
-    made["expired"] = tokens.create_for_user(f"maker {scope}", studio, scope=scope, expires_at=past)
-    made["revoked"] = tokens.create_for_user(f"maker {scope}", studio, scope=scope)
+    made["expired"] = tokens.create_for_user(f"maker {of}", studio, scope=scope, expires_at=past)
+    made["revoked"] = tokens.create_for_user(f"maker {of}", studio, scope=scope)
     credentials.revoke(id_of(made["revoked"]))
-    made["stranger"] = tokens.create_for_user(f"stranger {scope}", rivals, scope=scope)
+    made["stranger"] = tokens.create_for_user(f"stranger {of}", rivals, scope=scope)
     made["node"], made["other node"] = tokens.create_for_node("node"), tokens.create_for_node("other-node")
-    users.made(f"operator {scope}").is_operator = True
-    made["operator"] = tokens.create_for_user(f"operator {scope}", scope=scope)
+    users.made(f"operator {of}").is_operator = True
+    made["operator"] = tokens.create_for_user(f"operator {of}", scope=scope)
     return People(made)
 
 

@@ -15,7 +15,7 @@ from coordinator.api import views
 from coordinator.api.auth import Owner
 from coordinator.api.schemas import ClaimBody, Hello, TrainJobBody, parse
 from coordinator.lifecycle import JobState
-from coordinator.recorder import _facts as read_event
+from coordinator.recorder import facts_in
 from node.central import Central
 from wire.codec import encode
 from wire.facts import Outcome, facts_to_wire
@@ -69,7 +69,7 @@ READ: dict[str, Callable[[str], Any]] = {
     "hello": lambda text: parse(Hello, text).run_id,
     "hello_again": lambda text: (parse(Hello, text).after, parse(Hello, text).token),
     "claim": lambda text: parse(ClaimBody, text).claim,
-    "training_facts": lambda text: [(fact.n, fact.kind, fact.attempt) for fact in read_event(text.encode())],
+    "training_facts": lambda text: [(fact.n, fact.kind, fact.attempt) for fact in facts_in(text.encode())],
     "outcome": lambda text: [artifact.kind for artifact in Outcome.from_wire(json.loads(text)).artifacts],
     "outcome_failed": lambda text: Outcome.from_wire(json.loads(text)).error,
     "claimed": lambda text: JobSpec.from_wire(json.loads(text)["spec"]).max_steps,

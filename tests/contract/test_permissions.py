@@ -155,7 +155,7 @@ def test_a_route_that_says_nothing_is_closed(app: Flask) -> None:
 def at_the_socket(platform: Platform) -> People:
     """The same people on a running platform."""
     with create_app(Config.from_environment(platform.env)).app_context():
-        made = people()
+        made = people(mark=" at the socket")
         db.session.remove()
         db.engine.dispose()
     return made

@@ -14,13 +14,15 @@ from tests.jobs import URL, bearer
 from tests.recording import ODD, piece
 from tests.stub_node import StubNode
 
+STATE = b'{"msg_id":1}'
+
 
 @pytest.fixture
 def recorded(platform: Platform, stub_node: StubNode) -> str:
     """A run with three recorded episodes, the last of a second's length."""
     run_id = new_run(platform)
     stub_node.claim(run_id)
-    stub_node.record(run_id, *piece(ODD, ODD[2:], [b"{}"] * 3, interval_ms=500))
+    stub_node.record(run_id, *piece(ODD, ODD[2:], [STATE] * 3, interval_ms=500))
     address, headers = f"{platform.url}{URL}/{run_id}/episodes", bearer(platform.token)
     wait_until(lambda: len(requests.get(address, headers=headers, timeout=10).json()) == 3, 30, "the episodes")
     return run_id
@@ -48,7 +50,7 @@ def test_it_takes_as_long_as_it_took_or_as_is_asked_for(platform: Platform, reco
     lasted = []
     for speed in ({}, {"speed": 4.0}):
         began = time.monotonic()
-        assert replayed(platform, run_id=recorded, episode=3, **speed) == ([b"{}"] * 3, 1000)
+        assert replayed(platform, run_id=recorded, episode=3, **speed) == ([STATE] * 3, 1000)
         lasted.append(time.monotonic() - began)
     assert lasted[0] >= 1.0
     assert lasted[1] >= 0.25

@@ -17,7 +17,7 @@ from coordinator.ledger import Told
 from coordinator.parts import parts
 from coordinator.pipeline.batch import record_facts
 from coordinator.pipeline.receiver import deliver
-from coordinator.recorder import _facts as facts_of
+from coordinator.recorder import facts_in
 from coordinator.retries import LOST_IN_A_ROW
 from coordinator.sweeper import Sweeper
 from services.ports import free_ports
@@ -248,7 +248,7 @@ def test_facts_that_come_at_the_last_moment_ask_for_no_second_ending(app: Flask,
     sweeping = threading.Thread(target=sweep, args=(app, "finish_without_late_facts"))
     facts = [metric(n) for n in range(1, 11)]
     with app.app_context():
-        record_facts(facts_of(event(without_its_last_facts, *facts)))
+        record_facts(facts_in(event(without_its_last_facts, *facts)))
         sweeping.start()
         until_somebody_waits_for_a_lock(app)
         db.session.commit()
