@@ -39,9 +39,13 @@ def test_a_revoked_node_is_shut_out_and_its_training_goes_on_elsewhere_at_once(p
     wait_until(lambda: user not in connected(platform), 30, "its connections to be closed")
     assert requests.get(f"{platform.env['BROKER_API']}users/{user}", timeout=10).status_code == 404
     hello = {"slots": 1, "has": {}, "life": None, "drain": None}
-    answer = requests.post(platform.url + NODE_API + "/hello", json=hello, timeout=10,
-                           headers=bearer(platform.environment(revoked)["NODE_TOKEN"]))  # fmt: skip
-    assert answer.status_code == 401
+    headers = bearer(platform.environment(revoked)["NODE_TOKEN"])
+
+    def says_hello() -> int:
+        return requests.post(f"{platform.url}{NODE_API}/hello", json=hello, headers=headers, timeout=10).status_code
+
+    # a web process believes for two seconds what it knows of a token
+    wait_until(lambda: says_hello() == 401, 10, "the end of its token")
     assert platform.run("flask --app wsgi rejected").startswith("No message was set aside.")
     wait_until(lambda: "RabbitMQ does not let this node in" in platform.log(revoked), 30, "the node to say so")
     log = platform.log(revoked)

@@ -30,7 +30,7 @@ class Lab:
     """A node of so many slots: takes trainings from the broker one by one, and ends them by failing."""
 
     def __init__(self, app: Flask, connection: Connection, node: PlayedNode, slots: int) -> None:
-        self._app, self._channel, self._node = app, connection.default_channel, node
+        self._app, self._connection, self._node = app, connection, node
         self._at_work: list[str] = []
         self.takes_from = [TRAIN_QUEUE, GPU]
         node.post("/hello", {"slots": slots, "has": HAS})
@@ -52,11 +52,13 @@ class Lab:
 
     def _get(self) -> list[str]:
         for queue in self.takes_from:
-            if message := self._channel.basic_get(queue, no_ack=True) if self._is_there(queue) else None:
+            if not self._is_wanted(queue) or not _has_queue(self._connection, queue):
+                continue  # the relay declares a queue when it sends the first training there
+            if message := self._connection.default_channel.basic_get(queue, no_ack=True):
                 return [message.headers["id"].partition(".")[0]]
         return []
 
-    def _is_there(self, queue: str) -> bool:
+    def _is_wanted(self, queue: str) -> bool:
         return rows(self._app, "SELECT EXISTS (SELECT FROM jobs WHERE queue = :queue)", queue=queue) == [True]
 
 
@@ -67,10 +69,10 @@ def lab(app: Flask, url: str, node: PlayedNode, slots: int) -> Iterator[Lab]:
         yield Lab(app, connection, node, slots)
 
 
-def _has_queue(connection: Connection) -> bool:
+def _has_queue(connection: Connection, queue: str = TRAIN_QUEUE) -> bool:
     with Connection(connection.as_uri(include_password=True)) as its:
         try:
-            its.default_channel.queue_declare(TRAIN_QUEUE, passive=True)
+            its.default_channel.queue_declare(queue, passive=True)
         except its.channel_errors:
             return False
     return True

@@ -32,12 +32,13 @@ def fetch(url: str) -> bytes:
 @contextmanager
 def _ending(its: socket.socket) -> Iterator[None]:
     """Cuts off a host that sends a byte now and then, forever."""
-    end = threading.Timer(ALL_SECONDS, _cut, [its])
+    is_over = threading.Event()  # set before the reader wakes up, which a timer's own mark is not
+    end = threading.Timer(ALL_SECONDS, _cut, [its, is_over])
     end.daemon = True
     end.start()
     try:
         yield
-        if end.finished.is_set():
+        if is_over.is_set():
             raise TimeoutError("timed out")  # what came until then looks like a whole answer
     finally:
         end.cancel()
@@ -54,7 +55,8 @@ def _get(connection: HTTPConnection, path: str) -> bytes:
     return content
 
 
-def _cut(its: socket.socket) -> None:
+def _cut(its: socket.socket, is_over: threading.Event) -> None:
+    is_over.set()
     try:
         its.shutdown(socket.SHUT_RDWR)
     except OSError:
