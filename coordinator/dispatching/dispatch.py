@@ -10,10 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from wire.names import TASK_TRAIN
 
-from ..limiting import at_work
-from ..limiting.at_work import Rows
 from ..models import Outbox, Turn
-from . import waiting
+from . import at_work, waiting
+from .at_work import Rows
 from .turns import Waiting, in_order
 from .windows import Windows
 

@@ -2,7 +2,7 @@
 
 A row of the outbox goes when its work is done. For anything but a training, some time without that is reason enough.
 Trainings rightly wait for hours, so one counts as lost only when it can no longer be in its queue: the queue is empty,
-or a training that was asked for after this one was sent has been taken from the same queue. One copy too many does no
+or a training that was first sent after this one has been taken from the same queue. One copy too many does no
 harm: a second claim is refused.
 """
 

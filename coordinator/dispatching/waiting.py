@@ -11,9 +11,8 @@ from .. import nodes
 from ..connections import Executes
 from ..extensions import db
 from ..lifecycle import JobState
-from ..limiting import at_work
 from ..models import Attempt, Job, Node
-from . import placement
+from . import at_work, placement
 from .windows import Windows
 
 MOST_QUEUES = 64

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,11 +58,9 @@ def ask(platform: Platform, raw: bytes) -> Answer:
 def read(line: socket.socket) -> Answer:
     """To the end. A connection that is reset with its answer on the way has been answered."""
     came = bytearray()
-    try:
+    with suppress(ConnectionResetError):
         while chunk := line.recv(65_536):
             came += chunk
-    except ConnectionResetError:
-        pass
     head, _, content = bytes(came).partition(b"\r\n\r\n")
     if not head:
         return Answer(0)

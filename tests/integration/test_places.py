@@ -8,10 +8,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from coordinator.dispatching import places
+from coordinator.dispatching import at_work, places
 from coordinator.dispatching.turns import Waiting, in_order
 from coordinator.extensions import db
-from coordinator.limiting import at_work
 from coordinator.models import Job, Outbox
 from tests.integration.database import change
 from tests.integration.test_dispatch import MANY

@@ -10,10 +10,10 @@ from flask import current_app
 from sqlalchemy import func, select, text
 
 from ..connections import Executes
-from ..dispatching.turns import History, Waiting
 from ..lifecycle import ACTIVE
 from ..models import Job, Outbox, Turn
 from ..parts import parts
+from .turns import History, Waiting
 
 Rows = Sequence[Any]
 
