@@ -11,6 +11,7 @@ from node.worker import create_worker
 from services.platform import Platform
 from tests.jobs import metric, phase
 from wire.facts import Artifact, Outcome
+from wire.jobs import Has
 from wire.names import TASK_LOST, TASK_OUTCOME, TASK_UPLOADED, task_id
 from wire.uploads import Upload
 
@@ -18,7 +19,7 @@ MODEL = b"an ONNX model" * 1_000
 
 
 class StubNode:
-    """Plays the node of a running platform; its files lie in `folder`."""
+    """Plays the node of a running platform, which another program may have been before; its files lie in `folder`."""
 
     def __init__(self, platform: Platform, folder: Path) -> None:
         self._folder = folder
@@ -27,6 +28,7 @@ class StubNode:
             Config(broker_url=platform.node_broker_url, coordinator_url=platform.url, node_token=platform.node_token)
         )
         self._reporters: dict[str, Reporter] = {}
+        self.central.hello(1, Has(), uuid4(), None)  # a life of its own: the one before it may have been shut down
 
     def claim(self, run_id: str, attempt: int = 1) -> None:
         """The attempt is this node's from now on."""
