@@ -29,6 +29,7 @@ from services.platform import Platform
 from services.stack import Stack
 from tests.brokers import broker_of_tests, virtual_host
 from tests.jobs import bearer
+from tests.people import of_node
 from tests.played_node import PlayedNode
 from tests.stub_node import StubNode
 from tests.watched import (
@@ -117,8 +118,8 @@ def template(stack: Stack) -> Template:
     with app.app_context():
         flask_migrate.upgrade()
         made = Template(
-            name, tokens.create_for_user("owner"), tokens.create_for_user("stranger"), tokens.create_for_node("node"),
-            tokens.create_for_node("other-node"),
+            name, tokens.create_for_user("owner"), tokens.create_for_user("stranger"), of_node("node"),
+            of_node("other-node"),
         )  # fmt: skip
         parts(app).storage.ensure_bucket()
         db.session.remove()

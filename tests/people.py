@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from coordinator import audit
 from coordinator.accounts import credentials, teams, tokens, users
+from coordinator.audit import Audited
 from coordinator.extensions import db
-from coordinator.models import Team, Token
+from coordinator.models import Node, Team, Token
 from coordinator.permissions import Role
 
 STUDIO, RIVALS = "studio", "rivals"
@@ -41,10 +43,20 @@ def people(scope: str = "admin", mark: str = "") -> People:
     made["revoked"] = tokens.create_for_user(f"maker {of}", studio, scope=scope)
     credentials.revoke(id_of(made["revoked"]))
     made["stranger"] = tokens.create_for_user(f"stranger {of}", rivals, scope=scope)
-    made["node"], made["other node"] = tokens.create_for_node("node"), tokens.create_for_node("other-node")
+    made["node"], made["other node"] = of_node("node"), of_node("other-node")
     users.made(f"operator {of}").is_operator = True
     made["operator"] = tokens.create_for_user(f"operator {of}", scope=scope)
     return People(made)
+
+
+def of_node(name: str) -> str:
+    """A new token of a training node, which is made where there is none of that name: without a user at RabbitMQ."""
+    node = db.session.query(Node).where(Node.name == name).first() or Node(name=name)
+    if node not in db.session:
+        db.session.add(node)
+        db.session.flush()
+        audit.note(Audited.NODE_ENROLLED, name)
+    return tokens.store(Token(node_id=node.id))
 
 
 def id_of(token: str) -> Any:

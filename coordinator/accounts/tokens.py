@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, and_, func, select, update
-from sqlalchemy.dialects.postgresql import insert
 
 from .. import audit
 from ..audit import Audited
@@ -56,15 +55,6 @@ def create_for_user(user_name: str, team: Team | None = None, **about: Any) -> s
     if db.session.get(Member, (team.id, user.id)) is None:
         raise NotFound(f"User {user_name!r} is not in team {team.name!r}.")
     return store(Token(user_id=user.id, team_id=team.id, **about))
-
-
-def create_for_node(name: str) -> str:
-    """A new token of a training node, which is made where there is none of that name."""
-    made = insert(Node).values(name=name).on_conflict_do_nothing().returning(Node.id)
-    if db.session.execute(made).first():
-        audit.note(Audited.NODE_ENROLLED, name)
-    node = db.session.scalars(select(Node).where(Node.name == name)).one()
-    return store(Token(node_id=node.id))
 
 
 def store(token: Token) -> str:

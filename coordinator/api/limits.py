@@ -40,11 +40,11 @@ def index() -> ResponseReturnValue:
     who, user, team = auth.user(), request.args.get("user"), request.args.get("team")
     if user is not None:
         auth.require_unless(user == who.name, Action.MANAGE_INSTALLATION)
-        return jsonify(_of_user(users.named(user)))
+        return jsonify(_of(users.named(user)))
     if team is not None:
         found = teams.acting_in(who, team, Action.SEE_TEAM)
-        return jsonify(_of_team(teams.named(found.team)))
-    return jsonify(_of_user(users.named(who.name)) + _of_team(teams.named(who.team)) + _of_installation())
+        return jsonify(_of(teams.named(found.team)))
+    return jsonify(_of(users.named(who.name)) + _of(teams.named(who.team)) + _of_installation())
 
 
 @blueprint.put("/users/<user>/<limit>")
@@ -52,9 +52,7 @@ def index() -> ResponseReturnValue:
 @tells(list[LimitForm], body=LimitBody)
 def put_of_user(user: str, limit: str) -> ResponseReturnValue:
     """The user's limits, after one was set."""
-    found = users.named(user)
-    parts(current_app).limits.put(limit, body(LimitBody).value, found)
-    return jsonify(_of_user(found))
+    return _put(users.named(user), limit, body(LimitBody).value)
 
 
 @blueprint.delete("/users/<user>/<limit>")
@@ -62,9 +60,7 @@ def put_of_user(user: str, limit: str) -> ResponseReturnValue:
 @tells(list[LimitForm])
 def reset_of_user(user: str, limit: str) -> ResponseReturnValue:
     """The same, after one is the usual one again."""
-    found = users.named(user)
-    parts(current_app).limits.put(limit, None, found)
-    return jsonify(_of_user(found))
+    return _put(users.named(user), limit, None)
 
 
 @blueprint.put("/teams/<team>/<limit>")
@@ -72,9 +68,7 @@ def reset_of_user(user: str, limit: str) -> ResponseReturnValue:
 @tells(list[LimitForm], body=LimitBody)
 def put_of_team(team: str, limit: str) -> ResponseReturnValue:
     """The team's limits, after one was set."""
-    found = teams.named(team)
-    parts(current_app).limits.put(limit, body(LimitBody).value, found)
-    return jsonify(_of_team(found))
+    return _put(teams.named(team), limit, body(LimitBody).value)
 
 
 @blueprint.delete("/teams/<team>/<limit>")
@@ -82,19 +76,20 @@ def put_of_team(team: str, limit: str) -> ResponseReturnValue:
 @tells(list[LimitForm])
 def reset_of_team(team: str, limit: str) -> ResponseReturnValue:
     """The same, after one is the usual one again."""
-    found = teams.named(team)
-    parts(current_app).limits.put(limit, None, found)
-    return jsonify(_of_team(found))
+    return _put(teams.named(team), limit, None)
 
 
-def _of_user(user: User) -> list[LimitForm]:
-    its = parts(current_app)
-    return _shown("user", user, its.limits.of_user(user.id), its.limits.users)
+def _put(subject: User | Team, limit: str, value: int | None) -> ResponseReturnValue:
+    """None: the usual one."""
+    parts(current_app).limits.put(limit, value, subject)
+    return jsonify(_of(subject))
 
 
-def _of_team(team: Team) -> list[LimitForm]:
-    its = parts(current_app)
-    return _shown("team", team, its.limits.of_team(team.id), its.limits.teams)
+def _of(subject: User | Team) -> list[LimitForm]:
+    limits = parts(current_app).limits
+    if isinstance(subject, User):
+        return _shown("user", subject, limits.of_user(subject.id), limits.users)
+    return _shown("team", subject, limits.of_team(subject.id), limits.teams)
 
 
 def _shown(

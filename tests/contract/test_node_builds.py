@@ -7,11 +7,10 @@ from uuid import UUID, uuid4
 import pytest
 import requests
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from coordinator.extensions import db
-from coordinator.models import Build, Job, Team
-from coordinator.parts import parts
+from coordinator.models import Job
 from node import builds
 from node.builds import environment_hash
 from node.central import Central
@@ -22,23 +21,9 @@ from tests.conftest import Template
 from tests.jobs import URL, Client, bearer, body
 from tests.played_node import PlayedNode
 from wire.jobs import JobSpec
-from wire.names import NODE_API, build_key
+from wire.names import NODE_API
 
 Headers = dict[str, str]
-
-
-@pytest.fixture
-def build_id(app: Flask) -> UUID:
-    """A build in the store."""
-    made = uuid4()
-    with app.app_context():
-        team = db.session.scalars(select(Team).where(Team.name == "owner")).one()
-        db.session.add(Build(id=made, env_id="maze", version="1", owner_id=team.personal_of, team_id=team.id,
-                             state="READY", sha256="0" * 64, size=5, key=build_key(made)))  # fmt: skip
-        db.session.commit()
-        storage = parts(app).storage
-        storage.s3.put_object(Bucket=storage.bucket, Key=build_key(made), Body=b"build")
-    return made
 
 
 @pytest.fixture

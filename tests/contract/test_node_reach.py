@@ -8,11 +8,11 @@ from flask import Flask
 from sqlalchemy import select, update
 
 from coordinator.extensions import db
-from coordinator.models import Attempt, Build, BuildCheck, Job, Team
+from coordinator.models import Attempt, BuildCheck, Job
 from tests.conftest import Template
 from tests.jobs import URL, Client, bearer, body
 from tests.played_node import CHECKPOINT, PlayedNode
-from wire.names import NODE_API, build_key
+from wire.names import NODE_API
 
 Headers = dict[str, str]
 CHECK = {"error": None, "seconds": 1.0, "found": {}}
@@ -22,17 +22,6 @@ CHECK = {"error": None, "seconds": 1.0, "found": {}}
 def other(template: Template) -> Headers:
     """A node that holds nothing."""
     return bearer(template.other_node)
-
-
-@pytest.fixture
-def build_id(app: Flask) -> UUID:
-    made = uuid4()
-    with app.app_context():
-        team = db.session.scalars(select(Team).where(Team.name == "owner")).one()
-        db.session.add(Build(id=made, env_id="maze", version="1", owner_id=team.personal_of, team_id=team.id,
-                             state="READY", sha256="0" * 64, size=5, key=build_key(made)))  # fmt: skip
-        db.session.commit()
-    return made
 
 
 @pytest.fixture

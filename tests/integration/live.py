@@ -36,6 +36,23 @@ def connect(platform: Platform, token: str | None = None, **options: Any) -> Any
     return websocket.create_connection(platform.socket_url, timeout=30, header=header, **options)
 
 
+def connected(platform: Platform, token: str, run_id: str, how: str = "header", **options: Any) -> Any:
+    """A socket that has its first message; the token came in that way."""
+    said: dict[str, Any] = {}
+    if how == "hello":
+        said = {"token": token}
+    elif how == "ticket":
+        answer = requests.post(f"{platform.url}{URL}/{run_id}/ticket", headers=bearer(token), timeout=30)
+        said = {"ticket": answer.json()["ticket"]}
+    elif how == "subprotocol":
+        options["subprotocols"] = ["bearer", token]
+    socket = connect(platform, token if how == "header" else None, **options)
+    socket.send(json.dumps({"run_id": run_id} | said))
+    first = json.loads(socket.recv())
+    assert (first["msg_id"], first.get("run_id")) == (2, run_id)
+    return socket
+
+
 def farewell(socket: Any) -> tuple[list[dict[str, Any]], int]:
     """What comes until the server closes, and the code it closes with (1006: without one)."""
     texts = list[dict[str, Any]]()

@@ -22,7 +22,7 @@ from coordinator.permissions import Role
 from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import submit
-from tests.integration.live import connect, farewell, new_run
+from tests.integration.live import connect, connected, farewell, new_run
 from tests.jobs import URL, bearer, body
 from tests.people import id_of
 from tests.stub_node import StubNode
@@ -270,21 +270,6 @@ def test_what_the_operator_has_opened_is_told_at_start(open_web: Platform, platf
 def submitted(platform: Platform, token: str) -> str:
     """A run of that token's user."""
     return str(submit(platform.url, token)["run_id"])
-
-
-def connected(platform: Platform, token: str, run_id: str, how: str, **options: Any) -> Any:
-    """A socket that has its first message; the token came in that way."""
-    more: dict[str, Any] = {}
-    if how == "hello":
-        more = {"token": token}
-    elif how == "ticket":
-        answer = requests.post(f"{platform.url}{URL}/{run_id}/ticket", headers=bearer(token), timeout=30)
-        more = {"ticket": answer.json()["ticket"]}
-    elif how == "subprotocol":
-        options["subprotocols"] = ["bearer", token]
-    socket = connect(platform, token if how == "header" else None, **options)
-    assert is_shown(hello(socket, run_id, **more), run_id)
-    return socket
 
 
 def test_who_has_too_many_sockets_is_told_to_come_back_when_one_is_closed(platform: Platform, app: Flask) -> None:

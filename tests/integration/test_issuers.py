@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import requests
@@ -20,9 +19,9 @@ from coordinator.extensions import db
 from services.platform import Platform, wait_until
 from services.stack import Stack
 from tests.acceptance.viewers import submit
-from tests.integration.live import connect, farewell
+from tests.integration.live import connect, connected, farewell
 from tests.issuer import SECRET, SETTINGS, KeyServer, claims, key_server, rsa, session, signed
-from tests.jobs import URL, bearer
+from tests.jobs import bearer
 
 REFUSED, COME_AGAIN, SOON = 1008, 1013, 5.0
 ME = "/api/v1/me"
@@ -128,19 +127,3 @@ def local(app: Flask, name: str) -> str:
     """A token of a user whom this installation has made."""
     with app.app_context():
         return tokens.create_for_user(name)
-
-
-def connected(web: Platform, token: str, run_id: str, how: str) -> Any:
-    """A socket that has its first message; the token came in that way."""
-    said, options = dict[str, Any](), dict[str, Any]()
-    if how == "hello":
-        said = {"token": token}
-    elif how == "ticket":
-        answer = requests.post(f"{web.url}{URL}/{run_id}/ticket", headers=bearer(token), timeout=30)
-        said = {"ticket": answer.json()["ticket"]}
-    elif how == "subprotocol":
-        options["subprotocols"] = ["bearer", token]
-    socket = connect(web, token if how == "header" else None, **options)
-    socket.send(json.dumps({"run_id": run_id} | said))
-    assert json.loads(socket.recv())["msg_id"] == 2
-    return socket
