@@ -24,23 +24,33 @@ LOOK_SECONDS = 5.0
 class BrokerLogins:
     """One thread of the recorder. Several recorders may do this: whoever locks a node's row first makes its user."""
 
-    def __init__(self, app: Flask, config: Config) -> None:
-        self._app, self._users = app, BrokerUsers.of(config)
-        self._trouble = ""
+    def __init__(self, app: Flask, config: Config, every: float = LOOK_SECONDS) -> None:
+        self._app, self._users, self._every = app, BrokerUsers.of(config), every
+        self._troubles: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
-        """Looks until `stop`. What hinders it is told once, until it is something else."""
-        while self._users and not stop.wait(LOOK_SECONDS):
-            trouble = ""
+        """Looks until `stop`. Each thing that hinders it is told once, until nothing does any more."""
+        while self._users and not stop.wait(self._every):
             try:
                 with self._app.app_context():
                     for name in make_again(self._users):
                         log.warning("RabbitMQ did not know node %s any more; its user is made again.", name)
-            except (Unavailable, SQLAlchemyError) as error:
-                trouble = str(error).splitlines()[0]
-            if trouble not in ("", self._trouble):
-                log.warning("Whether RabbitMQ knows all nodes can't be seen: %s", trouble)
-            self._trouble = trouble
+            except Unavailable as error:
+                self._hindered_by(error.detail)
+            except SQLAlchemyError as error:
+                self._hindered_by(f"PostgreSQL is away: {str(error).splitlines()[0]}")
+            else:
+                self._hindered_by(None)
+
+    def _hindered_by(self, trouble: str | None) -> None:
+        if trouble is None:
+            if self._troubles:
+                log.info("Users of nodes that RabbitMQ loses are made again, as before.")
+            self._troubles.clear()
+        elif trouble not in self._troubles:
+            self._troubles.add(trouble)
+            log.warning("Users of nodes that RabbitMQ has lost can't be made again, and those nodes do not get in: %s",
+                        trouble)  # fmt: skip
 
 
 def make_again(users: BrokerUsers) -> list[str]:

@@ -23,6 +23,8 @@ LIMITS = {"max-connections": 1_000, "max-channels": 5_000}
 """Of one node, so that one that has gone wild takes no room from the others."""
 NOTHING = "^$"
 GONE = frozenset({404, 405})
+SWITCH_ON = "`rabbitmq-plugins enable rabbitmq_management` switches it on."
+ADVICE = "BROKER_API must be its address, with a login, as in http://user:password@host:15672/api/."
 BY_HAND = "Run these on RabbitMQ's machine, as whoever may run rabbitmqctl there:"
 
 
@@ -64,7 +66,7 @@ class BrokerUsers:
 
     def names(self) -> set[str]:
         """Of all users there are."""
-        return {str(its["name"]) for its in self._call("GET", "/users").json()}
+        return {str(its["name"]) for its in self._list("/users")}
 
     def make(self, user: str, hashed: str, rights: Rights = NODE) -> None:
         """Makes the user, or gives it these rights and the password that was `hashed_password`ed."""
@@ -88,9 +90,23 @@ class BrokerUsers:
         """Closes its connections. Those of the last seconds older RabbitMQs do not list yet, and they fail where one
         ends meanwhile, as those of a user do who has just been removed."""
         self._call("DELETE", f"/connections/username/{quote(user, safe='')}", GONE | {500})
-        for connection in self._call("GET", "/connections").json():
+        for connection in self._list("/connections"):
             if connection.get("user") == user:
                 self._call("DELETE", f"/connections/{quote(connection['name'], safe='')}", GONE | {500})
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        try:
+            told = self._call("GET", path).json()
+        except requests.JSONDecodeError:
+            told = None
+        if not isinstance(told, list):
+            raise Unavailable(f"What answers at {self._where} is not RabbitMQ's management API: {ADVICE}")
+        return told
+
+    @property
+    def _where(self) -> str:
+        """Without its login."""
+        return urlsplit(self._api).netloc.rpartition("@")[2]
 
     def _call(
         self, method: str, path: str, taken: frozenset[int] = frozenset(), content: Any = None
@@ -99,11 +115,11 @@ class BrokerUsers:
         try:
             answer = requests.request(method, self._api + path, json=content, timeout=TIMEOUT, verify=self._verify)
         except requests.RequestException as error:
-            said = f"RabbitMQ's management API does not answer ({type(error).__name__}): check BROKER_API."
-            raise Unavailable(said) from error
+            said = f"RabbitMQ's management API does not answer at {self._where} ({type(error).__name__})."
+            raise Unavailable(f"{said} {SWITCH_ON} {ADVICE}") from error
         if not answer.ok and answer.status_code not in taken:
-            why = " Its user must have the tag 'administrator'." if answer.status_code in (401, 403) else ""
-            raise Unavailable(f"RabbitMQ's management API refuses {method} {path}: {answer.status_code}.{why}")
+            why = "Its user must have the tag 'administrator'. " if answer.status_code in (401, 403) else ""
+            raise Unavailable(f"RabbitMQ's management API refuses {method} {path}: {answer.status_code}. {why}{ADVICE}")
         return answer
 
 
