@@ -17,20 +17,30 @@ from .config import Config
 from .errors import BadRequest, NotFound
 from .extensions import db
 from .ledger import Told
+from .live.bus import Publisher
 from .models import Attempt, Node, Token
 from .pipeline import record
 from .pipeline.reports import AttemptLost
 
 REVOKED = "Its node {node} was revoked."
+NO_USER = "It had no RabbitMQ user of its own: whoever knows the login that it was given still gets in there."
 BAD_NAME = "A node's name is up to 63 letters, digits and ._+()-, and begins with a letter or a digit."
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """What the node is told, and what is still to be done by hand at RabbitMQ."""
+    """What the node is told, and what is left to do: a sentence, and commands for RabbitMQ's machine."""
 
     settings: dict[str, str]
-    commands: list[str]
+    left_to_do: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A node that is none any more, and what is left to do: sentences, and commands for RabbitMQ's machine."""
+
+    node: Node
+    left_to_do: list[str]
 
 
 def enroll(config: Config, name: str) -> Enrolled:
@@ -46,46 +56,48 @@ def enroll(config: Config, name: str) -> Enrolled:
     node.broker_user, node.broker_hash, node.revoked_at = user, broker_users.hashed_password(password), None
     audit.note(Audited.NODE_ENROLLED, name, broker_user=user)
     _end_tokens(node)
-    todo: list[str] = []
+    left_to_do: list[str] = []
     if users := BrokerUsers.of(config):
         users.make(user, node.broker_hash)
         users.close(user)
     else:
-        todo = broker_users.commands(broker_users.vhost_of(config.broker_url), user, password)
+        vhost = broker_users.vhost_of(config.broker_url)
+        left_to_do = [broker_users.BY_HAND, *broker_users.commands(vhost, user, password)]
     token = tokens.store(Token(node_id=node.id))  # commits all of it
     tokens.forget()
     return Enrolled({
         "COORDINATOR_URL": _address(config), "NODE_NAME": name, "NODE_TOKEN": token,
         "BROKER_URL": _login(config.broker_public_url or config.broker_url, user, password),
-    }, todo)  # fmt: skip
+    }, left_to_do)  # fmt: skip
 
 
-def revoke(config: Config, name: str) -> tuple[list[Told], str | None]:
+def revoke(config: Config, publisher: Publisher, name: str) -> Revoked:
     """The node is none of ours any more. Its trainings are queued again at once, for others; what it still reports is
-    history. Returns what is to be told, and its user at RabbitMQ, who is to be shut out. Raises NotFound.
+    history. Raises NotFound, and Unavailable where RabbitMQ does not remove its user: all else has been done then, and
+    revoking the node once more tries that again.
     """
     node = db.session.scalars(select(Node).where(Node.name == name).with_for_update()).first()
     if node is None:
         raise NotFound(f"There is no node {name!r}.")
-    node.revoked_at, node.broker_hash = node.revoked_at or func.now(), None
-    audit.note(Audited.NODE_REVOKED, name)
-    user = node.broker_user
+    if node.revoked_at is None:
+        audit.note(Audited.NODE_REVOKED, name)
+        node.revoked_at = func.now()
+    node.broker_hash = None
     _end_tokens(node)
     db.session.commit()
     tokens.forget()
-    return _fence(node.id, config.max_attempts), user
+    publisher.publish(_fence(node.id, config.max_attempts))
+    return Revoked(node, _shut_out(config, node.broker_user))
 
 
-def shut_out(config: Config, user: str) -> list[str]:
-    """That user is none any more. Returns what is still to be done by hand at RabbitMQ.
-
-    Raises Unavailable where RabbitMQ does not remove the user: revoking the node once more tries again.
-    """
-    users = BrokerUsers.of(config)
-    if users is None:
-        return broker_users.removal(user)
-    users.remove(user)
-    return []
+def _shut_out(config: Config, user: str | None) -> list[str]:
+    """That user is none any more. Returns what is left to do."""
+    if user is None:
+        return [NO_USER]
+    if users := BrokerUsers.of(config):
+        users.remove(user)
+        return []
+    return [broker_users.BY_HAND, *broker_users.removal(user)]
 
 
 def _fence(node_id: object, max_attempts: int) -> list[Told]:

@@ -210,7 +210,8 @@ def claim(node_id: UUID, run_id: UUID, number: int, claim_id: UUID, lease_second
 def _check_fit(node_id: UUID, job: Job) -> None:
     """Raises Conflict where the node is to get no work, or has not (any more) what the job asks for: then another is to
     be sent the task."""
-    node = db.session.get(Node, node_id)
+    # locked: it is revoked either before, and refused, or later, and what it has claimed is ended
+    node = db.session.get(Node, node_id, with_for_update={"read": True}, populate_existing=True)
     why = nodes.refuses(node) if node else None
     if node and (lacking := placement.lacks(Has.from_wire(node.has), job.requires)):
         why = f"it has not {lacking}."

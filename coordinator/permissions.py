@@ -43,7 +43,7 @@ class Action(StrEnum):
     READ_ALL_AUDIT = "see who changed what in all teams"
     MANAGE_OWN_TOKENS = "make and revoke tokens"
     MANAGE_TEAM = "manage the team's members and tokens"
-    MANAGE_INSTALLATION = "manage the installation's users and teams"
+    MANAGE_INSTALLATION = "manage the installation's users, teams and nodes"
 
 
 VIEWER, MEMBER, OWNER, OPERATOR = Role

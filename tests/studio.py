@@ -14,7 +14,7 @@ from coordinator.models import Build, Episode, Job
 from coordinator.parts import parts
 from coordinator.permissions import Role
 from tests.jobs import URL, body
-from tests.people import STUDIO, People, id_of, people
+from tests.people import STUDIO, People, id_of, of_node, people
 from tests.played_node import PlayedNode
 from wire.names import NODE_API, build_key
 
@@ -72,6 +72,13 @@ class Studio:
         """Of a new token of the maker's for the studio."""
         with self.app.app_context():
             return str(id_of(tokens.create_for_user(MAKER, teams.named(TEAM))))
+
+    def node(self) -> str:
+        """The name of a new training node."""
+        name = f"node-{uuid4()}"
+        with self.app.app_context():
+            of_node(name)
+        return name
 
     def newcomer(self) -> str:
         """Of a user whom the studio has just taken in."""
@@ -134,6 +141,7 @@ ASKS: dict[tuple[str, str], Callable[[Studio], Asks]] = {
     ("POST", f"{VERSION}/complete"): lambda its: (
         f"{its.address('UPLOADING')}/complete", {"parts": [{"number": 1, "etag": "e"}]}),
     ("POST", f"{VERSION}/retire"): lambda its: (f"{its.address('READY')}/retire", None),
+    ("POST", f"{NODE_API}/<node>/revoke"): lambda its: (f"{NODE_API}/{its.node()}/revoke", None),
     ("POST", f"{NODE_API}/hello"): lambda its: (f"{NODE_API}/hello", {"slots": 1}),
     ("POST", f"{NODE_API}/self-check"): lambda its: (f"{NODE_API}/self-check", {"passed": True}),
     ("POST", f"{NODE_API}/claims"): lambda its: (

@@ -1,4 +1,5 @@
-"""HTTP for training nodes: claim an attempt, renew its lease, ask for a place to upload to."""
+"""HTTP for training nodes: claim an attempt, renew its lease, ask for a place to upload to. And for people: which there
+are, and, for operators, that one is none any more."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -9,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from wire.jobs import JobSpec
 from wire.names import NODE_API, VERSION, staging_key
 
-from .. import builds, held, jobs, nodes, pages, queries, recordings, resends
+from .. import builds, enrolment, held, jobs, nodes, pages, queries, recordings, resends
 from ..dispatching import waiting
 from ..errors import Conflict
 from ..models import Job, Node
@@ -19,7 +20,7 @@ from ..permissions import Action
 from . import auth, listing, views
 from .auth import Door, needs
 from .described import tells
-from .forms.nodes import CheckLinks, Claimed, Greeting, HandedIn, HeartbeatAnswer, LinkForm, NodeForm
+from .forms.nodes import CheckLinks, Claimed, Greeting, HandedIn, HeartbeatAnswer, LinkForm, NodeForm, RevokedNode
 from .parameters import Paged, PageOfNodes
 from .schemas import CheckBody, ClaimBody, NodeBody, SelfCheckBody, UploadBody, body
 
@@ -139,6 +140,19 @@ def index() -> ResponseReturnValue:
     label = listing.wanted_text("label")
     found = [row for row in queries.nodes() if label is None or label in row.has.get("labels", ())]
     return listing.of_rows(found, ORDERS, "name", views.node)
+
+
+@blueprint.post("/<node>/revoke")
+@needs(Action.MANAGE_INSTALLATION)
+@tells(RevokedNode)
+def revoke(node: str) -> ResponseReturnValue:
+    """The node is none any more: its token and its user at RabbitMQ end, and its trainings go on at once elsewhere.
+
+    503 says that RabbitMQ has not let go of its user: the same request tries that again.
+    """
+    its = parts(current_app)
+    revoked = enrolment.revoke(its.config, its.publisher, node)
+    return jsonify(views.node(revoked.node) | {"left_to_do": revoked.left_to_do})
 
 
 def _spec(job: Job, node: UUID) -> JobSpec:

@@ -32,6 +32,7 @@ PATH = {
     "token_id": "The token's id, as the list of tokens has it.",
     "team": "The team's name.",
     "user": "The user's name.",
+    "node": "The node's name.",
     "limit": "The limit's name, as the list of limits has it.",
     "asset": "The file's name.",
 }

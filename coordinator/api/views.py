@@ -168,4 +168,5 @@ def node(row: Node) -> NodeForm:
     """A training node as an operator sees it."""
     return {"name": row.name, "slots": row.slots, "has": row.has,
             "last_seen_at": row.last_seen_at.isoformat() if row.last_seen_at else None,
-            "drain": row.drain, "quarantine": row.quarantine}  # fmt: skip
+            "drain": row.drain, "quarantine": row.quarantine,
+            "revoked_at": row.revoked_at.isoformat() if row.revoked_at else None}  # fmt: skip

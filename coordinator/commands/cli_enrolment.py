@@ -10,12 +10,10 @@ from flask.cli import with_appcontext
 from wire.enrolment import encode, write
 
 from .. import broker, enrolment
-from ..broker_users import BY_HAND
 from ..errors import CoordinatorError
 from ..parts import parts
 
 log = logging.getLogger(__name__)
-NO_USER = "It had no RabbitMQ user of its own: whoever knows the login that it was given still gets in there."
 
 
 @click.command("enroll")
@@ -34,7 +32,7 @@ def enroll_node(name: str, to: Path | None) -> None:
         made = enrolment.enroll(its, name)
     except CoordinatorError as error:
         raise click.ClickException(error.detail) from error
-    _tell(made.commands)
+    _tell(made.left_to_do)
     _declare()
     if to:
         write(to, made.settings)
@@ -50,20 +48,15 @@ def revoke_node(name: str) -> None:
     elsewhere."""
     its = parts(current_app)
     try:
-        told, user = enrolment.revoke(its.config, name)
-        its.publisher.publish(told)
-        if user:
-            _tell(enrolment.shut_out(its.config, user))
-        else:
-            click.echo(NO_USER, err=True)
+        _tell(enrolment.revoke(its.config, its.publisher, name).left_to_do)
     except CoordinatorError as error:
         raise click.ClickException(error.detail) from error
 
 
-def _tell(commands: list[str]) -> None:
+def _tell(lines: list[str]) -> None:
     """Beside what is printed, so that a script can go on with that."""
-    if commands:
-        click.echo("\n".join([BY_HAND, *commands]), err=True)
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _declare() -> None:

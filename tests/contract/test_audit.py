@@ -36,7 +36,7 @@ COMMANDS: dict[str, list[str]] = {
     "teams create": ["lab {new}", "stranger"], "teams add": [TEAM, "stranger"],
     "teams remove": [TEAM, "stranger"], "tokens create": ["stranger"], "tokens revoke": ["{token}"],
     "nodes enroll": ["third-{new}"], "nodes drain": ["other-node"], "nodes release": ["node"],
-    "nodes revoke": ["other-node"],
+    "nodes revoke": ["{node}"],
     "limits set": ["--user", "stranger", "sockets", "5"], "limits reset": ["--user", "stranger", "sockets"],
 }  # fmt: skip
 READ_ONLY = {
@@ -94,7 +94,7 @@ def test_no_command_changes_anything_without_an_entry(its: Studio, command: str)
 
 
 def walk_command(its: Studio, command: str) -> None:
-    arguments = [it.format(token=its.token_id(), new=uuid4()) for it in COMMANDS[command]]
+    arguments = [it.format(token=its.token_id(), node=its.node(), new=uuid4()) for it in COMMANDS[command]]
     before = len(entries(its.app))
     done = its.app.test_cli_runner().invoke(args=[*command.split(), *arguments])
     assert done.exit_code == 0, done.output

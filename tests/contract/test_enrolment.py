@@ -1,4 +1,4 @@
-"""Enrolling and revoking a node, as an operator does it by command."""
+"""Enrolling and revoking a node, as an operator does it by command, and revoking it over REST."""
 
 import shlex
 from collections.abc import Iterator
@@ -13,12 +13,13 @@ from flask import Flask
 from kombu import Connection
 
 from coordinator.broker_logins import make_again
-from coordinator.broker_users import BrokerUsers
+from coordinator.broker_users import BY_HAND, BrokerUsers
 from coordinator.parts import parts
 from services.platform import wait_until
 from tests.conftest import Template
 from tests.integration.database import rows
 from tests.jobs import URL, Client, bearer, body, metric
+from tests.people import people
 from tests.played_node import MODEL, PlayedNode
 from wire.enrolment import decode, read
 from wire.names import NODE_API
@@ -53,6 +54,17 @@ def told(app: Flask, api: str) -> Iterator[dict[str, str]]:
 
 def user_of(its: dict[str, str]) -> str:
     return str(Connection(its["BROKER_URL"]).userid)
+
+
+@pytest.fixture
+def operator(app: Flask) -> dict[str, str]:
+    with app.app_context():
+        return people().headers("operator")
+
+
+def revoked(client: Client, operator: dict[str, str], name: str = NAME) -> Any:
+    """Over REST."""
+    return client.post(f"{NODE_API}/{name}/revoke", headers=operator)
 
 
 def says_hello(client: Client, its: dict[str, str]) -> int:
@@ -115,13 +127,36 @@ def test_a_revoked_node_is_known_by_nobody_and_may_be_enrolled_again(
     assert (says_hello(client, again), logs_in(again)) == (200, True)
 
 
-def test_what_a_revoked_node_still_reports_is_history(
-    app: Flask, client: Client, owner: dict[str, str], played: PlayedNode, template: Template
+def test_over_rest_the_same_is_done_once_however_often_it_is_asked_for(
+    app: Flask, client: Client, told: dict[str, str], operator: dict[str, str], owner: dict[str, str]
 ) -> None:
+    answers = [revoked(client, operator) for _ in range(2)]
+    assert [it.status_code for it in answers] == [200, 200]
+    assert answers[0].json == answers[1].json
+    assert (says_hello(client, told), logs_in(told)) == (401, False)
+    (shown,) = [it for it in client.get(NODE_API, headers=owner).json if it["name"] == NAME]
+    assert shown["revoked_at"]
+    assert answers[0].json == shown | {"left_to_do": []}
+    assert rows(app, "SELECT object, actor FROM audit WHERE action = 'node.revoked'") == [(NAME, "operator admin")]
+
+
+def test_a_node_that_there_is_not_is_not_revoked(client: Client, operator: dict[str, str]) -> None:
+    answer = revoked(client, operator, "nobody")
+    assert (answer.status_code, answer.json["detail"]) == (404, "There is no node 'nobody'.")
+
+
+@pytest.mark.parametrize("how", ["by command", "over REST"])
+def test_what_a_revoked_node_still_reports_is_history(
+    app: Flask, client: Client, owner: dict[str, str], operator: dict[str, str], played: PlayedNode,
+    template: Template, how: str,
+) -> None:  # fmt: skip
     run_id = client.post(URL, json=body(), headers=owner).json["run_id"]
     played.claim(run_id)
     model = played.upload(run_id, "model", MODEL)
-    assert run(app, "revoke", "node").exit_code == 0
+    if how == "by command":
+        assert run(app, "revoke", "node").exit_code == 0
+    else:
+        assert revoked(client, operator, "node").status_code == 200
     assert client.get(f"{URL}/{run_id}", headers=owner).json["state"] == "SUBMITTED"
     played.say(run_id, metric(1_000, 0.5))
     played.hand_in(run_id, model)
@@ -134,7 +169,7 @@ def test_what_a_revoked_node_still_reports_is_history(
     assert played.claim(run_id).status_code == 401
 
 
-def test_without_an_api_the_commands_to_run_are_printed(app: Flask) -> None:
+def test_without_an_api_the_commands_to_run_are_printed(app: Flask, client: Client, operator: dict[str, str]) -> None:
     """That they do what they should, tests/faults/test_enrolment_by_hand.py shows."""
     its = parts(app)
     replace(its, config=replace(its.config, broker_api="")).install(app)
@@ -145,7 +180,10 @@ def test_without_an_api_the_commands_to_run_are_printed(app: Flask) -> None:
     assert commands[0] == f"{said} add_user {user} || {said} change_password {user}"
     assert [shlex.split(line)[1] for line in commands[1:]] == [
         "set_permissions", *["set_topic_permissions"] * 2, "set_user_limits", "close_all_user_connections"]  # fmt: skip
-    assert f"rabbitmqctl delete_user {user}" in run(app, "revoke", NAME).stderr
+    left_to_do = run(app, "revoke", NAME).stderr.splitlines()
+    assert left_to_do[0] == BY_HAND
+    assert f"rabbitmqctl delete_user {user}" in left_to_do
+    assert revoked(client, operator).json["left_to_do"] == left_to_do
 
 
 def test_a_node_of_this_machine_gets_its_settings_as_a_file_for_its_eyes_alone(
@@ -179,14 +217,17 @@ def test_an_api_that_refuses_leaves_everything_as_it_was(app: Flask, client: Cli
 
 
 def test_a_node_is_revoked_for_everybody_else_also_while_rabbitmq_refuses_and_then_once_more(
-    app: Flask, client: Client, told: dict[str, str]
+    app: Flask, client: Client, told: dict[str, str], operator: dict[str, str]
 ) -> None:
     its = parts(app)
     refusing = "http://nobody:x@" + its.config.broker_api.partition("@")[2]
     replace(its, config=replace(its.config, broker_api=refusing)).install(app)
     done = run(app, "revoke", NAME)
     assert done.exit_code == 1
-    assert "RabbitMQ's management API refuses DELETE /users/" in done.output
+    refused = revoked(client, operator)
+    assert refused.status_code == 503
+    for said in (done.output, refused.json["detail"]):
+        assert "RabbitMQ's management API refuses DELETE /users/" in said
     assert (says_hello(client, told), logs_in(told)) == (401, True)
     replace(parts(app), config=its.config).install(app)
     for _ in range(2):

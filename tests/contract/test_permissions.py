@@ -63,7 +63,7 @@ EXPECTED = {
     ("GET", ENVIRONMENTS): ONES_OWN, ("POST", ENVIRONMENTS): SUBMIT, ("GET", f"{ENVIRONMENTS}/<env_id>"): READ,
     ("POST", f"{VERSION}/parts"): CHANGE, ("POST", f"{VERSION}/complete"): CHANGE,
     ("POST", f"{VERSION}/retire"): CHANGE,
-    ("GET", NODE_API): ONES_OWN,
+    ("GET", NODE_API): ONES_OWN, ("POST", f"{NODE_API}/<node>/revoke"): OPERATE,
     ("POST", f"{NODE_API}/hello"): OF_ITSELF, ("POST", f"{NODE_API}/check"): OF_ITSELF,
     ("POST", f"{NODE_API}/self-check"): OF_ITSELF, ("POST", f"{NODE_API}/claims"): ITS_NODE,
     ("POST", f"{ATTEMPT}/handed-in"): ITS_NODE, ("POST", f"{ATTEMPT}/again"): ITS_NODE,

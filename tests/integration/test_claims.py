@@ -4,7 +4,10 @@ import threading
 from uuid import uuid4
 
 from flask import Flask
+from sqlalchemy import text
 
+from coordinator.extensions import db
+from services.platform import wait_until
 from tests.conftest import Template
 from tests.integration.database import job, outbox, rows, seqs
 from tests.jobs import URL, Client, bearer
@@ -12,6 +15,7 @@ from tests.played_node import PlayedNode
 from wire.names import TASK_TRAIN
 
 Headers = dict[str, str]
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def test_of_many_claims_at_once_one_wins(app: Flask, run_id: str, template: Template) -> None:
@@ -99,6 +103,21 @@ def test_a_cancel_and_a_claim_at_once_leave_no_training_behind(
         assert played.heartbeat(run_id).json == {"answer": "cancel"}
     else:
         assert (claimed, job(app, run_id)[0], outbox(app)) == ([409], "CANCELLED", [])
+
+
+def test_a_claim_while_its_node_is_being_revoked_waits_for_that_and_is_refused(
+    app: Flask, run_id: str, played: PlayedNode
+) -> None:
+    claimed = list[int]()
+    thread = threading.Thread(target=lambda: claimed.append(played.claim(run_id).status_code))
+    with app.app_context(), db.engine.connect() as revoking:
+        revoking.execute(text("SELECT id FROM nodes WHERE name = 'node' FOR UPDATE"))
+        revoking.execute(text("UPDATE nodes SET revoked_at = now() WHERE name = 'node'"))
+        thread.start()
+        wait_until(lambda: rows(app, WAITING) == [1], 10, "the claim to wait")
+        revoking.commit()
+    thread.join(10)
+    assert (claimed, job(app, run_id)[0]) == ([409], "SUBMITTED")
 
 
 def test_the_task_stays_in_the_outbox_until_a_node_has_claimed_it(app: Flask, run_id: str, played: PlayedNode) -> None:

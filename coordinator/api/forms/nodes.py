@@ -20,6 +20,15 @@ class NodeForm(TypedDict):
     """How it ends, where it was told to: finish or hand-over."""
     quarantine: str | None
     """Why it gets no work until it has passed its self-check, in a sentence."""
+    revoked_at: Moment | None
+    """Since when it is no node any more."""
+
+
+class RevokedNode(NodeForm):
+    """A training node that is none any more."""
+
+    left_to_do: list[str]
+    """Sentences, and commands for RabbitMQ's machine where the coordinator may not make users there."""
 
 
 class Greeting(TypedDict):
