@@ -95,5 +95,9 @@ _TASKS = (
 _SENT = (
     update(Outbox)
     .where(Outbox.id.in_(bindparam("ids", expanding=True)))
-    .values(sent_at=func.now(), first_sent_at=func.coalesce(Outbox.first_sent_at, func.now()))
+    .values(
+        sent_at=func.now(),
+        first_sent_at=func.coalesce(Outbox.first_sent_at, func.now()),
+        times_sent=Outbox.times_sent + 1,
+    )
 )

@@ -6,6 +6,8 @@ or a training that was first sent after this one has been taken from the same qu
 harm: a second claim is refused.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -21,6 +23,7 @@ from ..extensions import db
 from ..ledger import RESEND_AFTER, RESEND_TRAINING_AFTER
 from ..models import Attempt, Job, Outbox
 
+log = logging.getLogger(__name__)
 ON_ITS_WAY = timedelta(seconds=10)
 """A training taken from the queue may be so far from its claim, or from being put back at its old place."""
 _AGAIN = update(Outbox).values(sent_at=None)
@@ -42,10 +45,10 @@ def overtaken() -> None:
         .group_by(Job.queue, Job.priority)
         .subquery()
     )
-    _send_again(
+    _warn(_send_again(
         *_IS_OLD, Outbox.queue == newest_taken.c.queue, Outbox.priority == newest_taken.c.priority,
         Outbox.sent_at < newest_taken.c.sent_at,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def lost(celery: Celery) -> None:
@@ -53,14 +56,26 @@ def lost(celery: Celery) -> None:
     queues = db.session.scalars(select(Outbox.queue).where(*_IS_OLD).distinct()).all()
     db.session.commit()
     if empty := _empty_ones(celery, queues):
-        _send_again(*_IS_OLD, Outbox.queue.in_(empty))
+        _warn(_send_again(*_IS_OLD, Outbox.queue.in_(empty)))
 
 
-def _send_again(*which: Any) -> None:
-    result: Any = db.session.execute(_AGAIN.where(*which).execution_options(synchronize_session=False))
-    if result.rowcount:
-        db.session.execute(select(func.pg_notify(ledger.OUTBOX_CHANNEL, "")))
+def _send_again(*which: Any) -> Sequence[Any]:
+    """Returns (queue, times_sent) of each."""
+    again = _AGAIN.where(*which).returning(Outbox.queue, Outbox.times_sent)
+    rows = db.session.execute(again.execution_options(synchronize_session=False)).all()
+    if rows:
+        ledger.wake_relay()
     db.session.commit()
+    return rows
+
+
+def _warn(rows: Sequence[Any]) -> None:
+    """Once is a node that was killed at that moment, or a broker without its data; often is a node that swallows."""
+    for queue, count in Counter(row.queue for row in rows).items():
+        most = max(row.times_sent for row in rows if row.queue == queue)
+        log.warning("%s of the trainings that were sent to the queue %s have left it, and no node has begun them; one "
+                    "was sent %s times. They are sent again. If that goes on, look who consumes from the queue: a node "
+                    "that takes trainings and begins none is to be revoked.", count, queue, most)  # fmt: skip
 
 
 def _empty_ones(celery: Celery, queues: Sequence[str]) -> list[str]:

@@ -3,21 +3,23 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, true, update
 
 from wire.jobs import Has
+from wire.names import TASK_TRAIN
 
 from .. import nodes
 from ..connections import Executes
 from ..extensions import db
 from ..lifecycle import JobState
-from ..models import Attempt, Job, Node
+from ..models import Attempt, Job, Node, Outbox
 from . import at_work, placement
 from .windows import Windows
 
 MOST_QUEUES = 64
 USER_IS_FULL = "Its user has as many jobs at work as he may have (limit 'jobs_active')."
 TEAM_IS_FULL = "Its team has as many jobs at work as it may have (limit 'jobs_active')."
+NOBODY_BEGAN = "It was sent to nodes {} times, and none began it. It is sent again."
 
 
 def queues_for(has: Has) -> list[str]:
@@ -26,16 +28,28 @@ def queues_for(has: Has) -> list[str]:
 
 
 def explain() -> None:
-    """Says of each job that waits why no node takes it, and nothing where one will."""
+    """Says of each job that waits why no node takes it, or that none has begun it though nodes were sent it more than
+    once; else nothing."""
     nodes_there, (users, teams) = present(db.session), full(db.session)
     is_of_full_user, is_of_full_team = Job.owner_id.in_(users), Job.team_id.in_(teams)
+    sent_again = _sent_again()
     for queue, requires in _waiting():
         why = placement.why_it_waits(nodes_there, requires)
         might_start = why in (None, placement.BUSY)
         _say(USER_IS_FULL if might_start else why, Job.queue == queue, is_of_full_user)
         _say(TEAM_IS_FULL if might_start else why, Job.queue == queue, ~is_of_full_user, is_of_full_team)
-        _say(why, Job.queue == queue, ~is_of_full_user, ~is_of_full_team)
+        others = (Job.queue == queue, ~is_of_full_user, ~is_of_full_team)
+        _say(why, *others, Job.run_id.not_in(sent_again) if why is None else true())
+        for times in set(sent_again.values()) if why is None else ():
+            those = [run_id for run_id, its in sent_again.items() if its == times]
+            _say(NOBODY_BEGAN.format(times), *others, Job.run_id.in_(those))
     db.session.commit()
+
+
+def _sent_again() -> dict[UUID, int]:
+    """How often each training was sent that was sent more than once, and that no node has claimed."""
+    rows = select(Outbox.run_id, Outbox.times_sent).where(Outbox.task == TASK_TRAIN, Outbox.times_sent > 1)
+    return {row.run_id: row.times_sent for row in db.session.execute(rows) if row.run_id}
 
 
 def full(reader: Executes) -> tuple[set[UUID], set[UUID]]:

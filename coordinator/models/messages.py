@@ -39,6 +39,7 @@ class Outbox(Base):
     sent_at: Mapped[datetime | None] = moment()
     first_sent_at: Mapped[datetime | None] = moment()
     """When the first of its messages was sent: whoever came with one, it was sent then or later."""
+    times_sent: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = now()
 
 

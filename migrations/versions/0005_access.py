@@ -56,6 +56,7 @@ def limits() -> None:
         op.add_column('outbox', sa.Column(column, sa.Uuid(), nullable=True))
     for column in ('queued_at', 'first_sent_at'):
         op.add_column('outbox', sa.Column(column, sa.DateTime(timezone=True), nullable=True))
+    op.add_column('outbox', sa.Column('times_sent', sa.BigInteger(), server_default='0', nullable=False))
     op.execute("""
     UPDATE outbox SET owner_id = jobs.owner_id, team_id = jobs.team_id, first_sent_at = sent_at,
                       queued_at = jobs.created_at
@@ -152,7 +153,7 @@ def no_limits() -> None:
     for index in ('outbox_sent', 'outbox_waiting', 'outbox_unsent'):
         op.drop_index(index, 'outbox')
     op.create_index('outbox_unsent', 'outbox', ['id'], postgresql_where=sa.text('sent_at IS NULL'))
-    for column in ('first_sent_at', 'queued_at', 'team_id', 'owner_id'):
+    for column in ('times_sent', 'first_sent_at', 'queued_at', 'team_id', 'owner_id'):
         op.drop_column('outbox', column)
     for index in ('jobs_waiting_by_team', 'jobs_waiting_by_owner'):
         op.drop_index(index, 'jobs')

@@ -8,8 +8,10 @@ from flask import Flask
 
 from coordinator import broker
 from coordinator.dispatching import resending
+from coordinator.dispatching.waiting import NOBODY_BEGAN
 from tests.integration.database import change, rows
 from tests.integration.test_relay import ids, messages, relaying, submit, until_all_is_sent
+from tests.integration.test_waiting import why
 from tests.jobs import Client
 from tests.played_node import PlayedNode
 from wire.names import TRAIN_QUEUE, task_id
@@ -115,3 +117,25 @@ def test_all_that_an_emptied_broker_has_lost_is_sent_again(
         resending.lost(celery)
     celery.close()
     assert rows(app, UNSENT) == runs
+
+
+def test_a_job_that_is_taken_again_and_again_and_never_begun_says_so_and_the_log_names_the_queue(
+    app: Flask, client: Client, owner: Headers, played: PlayedNode, vhost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A broken or hostile node swallows it."""
+    (run_id,) = sent_one_by_one(app, client, owner, vhost, 1)
+    celery: Celery = broker.make_celery(vhost, "test")
+    for times in (1, 2, 3):
+        assert why(app, run_id) == (NOBODY_BEGAN.format(times) if times > 1 else None)
+        assert len(messages(vhost, TRAIN_QUEUE)) == 1
+        time_passes(app)
+        with app.app_context():
+            resending.lost(celery)
+        told = caplog.messages[-1]
+        assert told.startswith(f"1 of the trainings that were sent to the queue {TRAIN_QUEUE} have left it")
+        assert f"one was sent {times} times" in told
+        with relaying(app, vhost):
+            until_all_is_sent(app)
+    celery.close()
+    assert played.claim(run_id).status_code == 200
+    assert why(app, run_id) is None
