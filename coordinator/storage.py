@@ -16,6 +16,7 @@ from .errors import BadRequest, Gone, RejectedArtifact, Unavailable
 
 CHUNK = 256 * 1024
 MISSING = ("NoSuchKey", "404", "NotFound")
+TOO_SHORT = ("InvalidRange", "416")
 LINK_SECONDS = 900
 PART_LINK_SECONDS = 3_600
 PATIENCE_SECONDS = 300
@@ -77,20 +78,25 @@ class Storage:
         params = {"Bucket": self.bucket, "Key": key}
         return str(self.signer.generate_presigned_url("get_object", Params=params, ExpiresIn=LINK_SECONDS))
 
-    def read(self, key: str, size: int | None = None) -> Iterator[bytes]:
-        """The object in chunks of 256 KiB; the first one is fetched before this returns, so a failure shows at once.
+    def read(self, key: str, size: int | None = None, part: range | None = None) -> Iterator[bytes]:
+        """The object, or those bytes of it, in chunks of 256 KiB; the first one is fetched before this returns, so a
+        failure shows at once.
 
         Raises Gone where it is not there, or has not `size` bytes.
         """
+        asked = {"Range": f"bytes={part.start}-{part.stop - 1}"} if part else {}
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
-            if size is not None and answer["ContentLength"] != size:
-                raise Gone(f"The file in storage is damaged: it has {answer['ContentLength']} of {size} bytes.")
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key, **asked)
+            found = int(answer["ContentRange"].rpartition("/")[2]) if part else answer["ContentLength"]
+            if size not in (None, found):
+                raise Gone(f"The file in storage is damaged: it has {found} of {size} bytes.")
             chunks: Iterator[bytes] = answer["Body"].iter_chunks(CHUNK)
             first = next(chunks, b"")
         except (BotoCoreError, ClientError, OSError) as error:
             if _reason(error) in MISSING:
                 raise Gone(f"The file is not in storage any more ({_reason(error)}).") from error
+            if _reason(error) in TOO_SHORT:
+                raise Gone(f"The file in storage is damaged: it has less than {size} bytes.") from error
             raise Unavailable(f"The file can't be read from storage at the moment ({_reason(error)}).") from error
         return _prepend(first, chunks)
 

@@ -47,8 +47,11 @@ def _http(error: Any) -> ResponseReturnValue:
     details = {
         404: "There is nothing at this address.",
         405: f"This address takes {', '.join(sorted(error.valid_methods or ()))} only." if error.code == 405 else "",
+        416: f"The file has {error.length} bytes, and no such part." if error.code == 416 else "",
     }
     headers = {"Allow": ", ".join(error.valid_methods or ())} if error.code == 405 else {}
+    if error.code == 416:
+        headers = {"Content-Range": f"bytes */{error.length}"}
     status = error.code or 500
     code = CODES.get(status, "bad_request" if status < 500 else "internal_error")
     return _answer(status, code, details.get(status) or str(error.description), **headers)

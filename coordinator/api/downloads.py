@@ -19,20 +19,31 @@ STORED = Bytes("application/octet-stream", "The bytes of the file.", StoredFile)
 def stored(artifact: Artifact, name: str) -> Response:
     """A file in storage, which never changes. Raises Unavailable where it can't be read at the moment, Gone where it
     never can again."""
-    if known := etags.unchanged(artifact.sha256):
-        return known
-    its = download(lambda: parts(current_app).storage.read(artifact.key, artifact.size), name, artifact.size)
-    its.set_etag(artifact.sha256)
-    return its
+    key, size, storage = artifact.key, artifact.size, parts(current_app).storage
+    return _tagged(artifact.sha256, size, name, lambda part: storage.read(key, size, part))
 
 
 def made(content: bytes, name: str) -> Response:
     """A file that is made when it is asked for."""
     digest = hashlib.sha256(content).hexdigest()
-    if known := etags.unchanged(digest):
+
+    def read(part: range | None) -> Iterator[bytes]:
+        yield content[part.start : part.stop] if part else content
+
+    return _tagged(digest, len(content), name, read)
+
+
+def _tagged(etag: str, size: int, name: str, read: Callable[[range | None], Iterator[bytes]]) -> Response:
+    """All of it, the part that is asked for, or 304."""
+    if known := etags.unchanged(etag):
         return known
-    its = download(lambda: iter([content]), name, len(content))
-    its.set_etag(digest)
+    part = etags.part(etag, size)
+    its = download(lambda: read(part), name, len(part) if part else size)
+    if part:
+        its.status_code = 206
+        its.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    its.headers["Accept-Ranges"] = "bytes"
+    its.set_etag(etag)
     return its
 
 

@@ -1,6 +1,8 @@
-"""ETags: who has an answer already is told only that. The tag of JSON is its own hash, of a stored file the file's."""
+"""ETags: who has an answer already is told only that, and who has its beginning may ask for the rest. The tag of JSON
+is its own hash, of a stored file the file's."""
 
 from flask import Flask, Response, request
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 
 def register(app: Flask) -> None:
@@ -23,3 +25,20 @@ def unchanged(etag: str) -> Response | None:
     its.set_etag(etag)
     its.make_conditional(request)
     return its if its.status_code != 200 else None
+
+
+def part(etag: str, size: int) -> range | None:
+    """Which bytes the request asks for, of so many with this tag. None: all of them, as also for whoever asks for
+    several parts at once, or to go on with something that was another (If-Range).
+
+    Raises RequestedRangeNotSatisfiable.
+    """
+    wanted = request.range if request.method == "GET" else None
+    is_the_same = request.headers.get("If-Range") in (None, f'"{etag}"')
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or not is_the_same:
+        return None
+    start, stop = wanted.ranges[0]  # of the last n bytes: (-n, None)
+    its = range(size)[start:stop]
+    if not its:
+        raise RequestedRangeNotSatisfiable(size)
+    return its

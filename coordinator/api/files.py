@@ -17,7 +17,7 @@ from .described import tells
 from .downloads import FILE, STORED, begun, download, made, stored
 from .forms.results import FileForm
 from .listing import wanted_number, wanted_text
-from .parameters import Conditional, OfAttempt, Paged, PageOfFiles
+from .parameters import OfAttempt, Paged, PageOfFiles, Resumable
 
 blueprint = Blueprint("files", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
 METRICS, METRICS_KIND = "metrics_data.json", "metrics"
@@ -47,7 +47,7 @@ def _shown(its: Artifact | None) -> FileForm:
 
 @blueprint.get("/files/<name>")
 @needs(Action.READ)
-@tells(STORED, query=OfAttempt, headers=Conditional, refuses={410: ""})
+@tells(STORED, query=OfAttempt, headers=Resumable, refuses={410: ""})
 def show(run_id: UUID, name: str) -> ResponseReturnValue:
     """The newest attempt's file of that name; with `attempt`, that one's."""
     queries.job_of(auth.user(), run_id)

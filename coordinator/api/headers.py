@@ -17,8 +17,8 @@ ON_ALL = {
 TLS_ONLY = "max-age=31536000"
 """For a year, browsers speak to this host by TLS alone."""
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-TAKEN = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
-SHOWN = "Content-Disposition, ETag, Link, Location, Retry-After"
+TAKEN = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, If-Range, Range"
+SHOWN = "Accept-Ranges, Content-Disposition, Content-Range, ETag, Link, Location, Retry-After"
 PREFLIGHT_SECONDS = "600"
 
 

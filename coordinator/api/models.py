@@ -18,7 +18,7 @@ from .described import tells
 from .downloads import FILE, STORED, download, stored
 from .forms.results import Model
 from .listing import wanted_number
-from .parameters import Conditional, OfVersion, Paged, PageOfModels
+from .parameters import OfVersion, Paged, PageOfModels, Resumable
 
 NO_MODEL = "There is no model yet."
 blueprint = Blueprint("models", __name__, url_prefix="/api/v1/train-jobs/<uuid:run_id>")
@@ -27,7 +27,7 @@ ORDERS: pages.Keys[Artifact] = {"version": lambda its: (its.attempt, its.name)}
 
 @blueprint.get("/nn-model")
 @needs(Action.READ, guests=True)
-@tells(STORED, query=OfVersion, headers=Conditional, refuses={409: NO_MODEL, 410: ""})
+@tells(STORED, query=OfVersion, headers=Resumable, refuses={409: NO_MODEL, 410: ""})
 def nn_model(run_id: UUID) -> Response:
     """The newest model as ONNX, or the one of a `version`. Old games send no token here; they are served where the
     operator allows it."""
@@ -61,7 +61,7 @@ def train_results(run_id: UUID) -> Response:
 
 @blueprint.get("/checkpoint")
 @needs(Door.NODES)
-@tells(STORED, headers=Conditional, refuses={410: ""})
+@tells(STORED, headers=Resumable, refuses={410: ""})
 def checkpoint(run_id: UUID) -> Response:
     """The newest checkpoint, for a node that trains the run, or another one that begins with its weights."""
     return stored(held.checkpoint(auth.node_id(), run_id), "checkpoint.pt")

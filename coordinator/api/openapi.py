@@ -17,7 +17,7 @@ from .forms import Error
 from .json_schemas import Schema, Schemas
 from .openapi_answers import JSON, described, header, refusal, responses
 from .openapi_words import ABOUT, PATH, SECURITY, STATUSES, TAG_OF, TAGS, TITLE
-from .parameters import Conditional, Paged, Tagged, TaggedPage
+from .parameters import Conditional, Paged, PartOfFile, Tagged, TaggedPage
 
 CONVERTERS: dict[str, Schema] = {
     "uuid": {"type": "string", "format": "uuid"},
@@ -41,7 +41,7 @@ def document(app: Flask) -> Schema:
     """The whole document. Routes that say nothing of themselves are not in it; a test finds them."""
     operations = [*_operations(app)]
     told = [form for one in operations for form in _told(one.its)]
-    schemas = Schemas([Error, *told], [one.its.body for one in operations if one.its.body])
+    schemas = Schemas([Error, PartOfFile, *told], [one.its.body for one in operations if one.its.body])
     paths: Schema = {}
     for one in operations:
         paths.setdefault(_path(one.rule), {})[one.method.lower()] = _operation(one, schemas)

@@ -1,6 +1,7 @@
 """How the API's document tells what a route answers: its success, and each way in which it may refuse."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from werkzeug.routing import Rule
 
@@ -10,10 +11,12 @@ from .described import Bytes, Description
 from .forms import Error
 from .json_schemas import Schema, Schemas
 from .openapi_words import HEADERS, STATUSES
+from .parameters import PartOfFile
 
 JSON = "application/json"
 WHERE = "#/components/responses/"
 OPAQUE = "application/octet-stream"
+PART = Bytes(OPAQUE, "The bytes of the part that was asked for.", PartOfFile)
 
 
 def responses(rule: Rule, need: Need, its: Description, schemas: Schemas) -> Schema:
@@ -23,8 +26,11 @@ def responses(rule: Rule, need: Need, its: Description, schemas: Schemas) -> Sch
         str(status): refusal(status, schemas) | {"description": when} if when else {"$ref": f"{WHERE}{status}"}
         for status, when in told.items()
     }
-    if its.headers and "if_none_match" in schemas.unfolded(its.headers)["properties"]:
+    looked_at = schemas.unfolded(its.headers)["properties"] if its.headers else {}
+    if "if_none_match" in looked_at:
         refused["304"] = {"description": "It has not changed."}
+    if "range" in looked_at:
+        refused |= {"206": _success(replace(its, answer=PART), schemas), "416": {"$ref": f"{WHERE}416"}}
     return {"200": _success(its, schemas), **dict(sorted(refused.items()))}
 
 

@@ -5,9 +5,9 @@ from .json_schemas import Schema
 TITLE = "Train Jobs Coordinator"
 ABOUT = (
     "Takes training jobs from games, and trains their agents on remote nodes.\n\n"
-    "Success is exactly 200. Unknown fields of a request are ignored, and so should be those of an answer. Errors are "
-    "JSON with a sentence (`detail`) and a word (`code`), also at addresses that are not here. What comes over "
-    "WebSockets and RabbitMQ is in the document `/api/v1/asyncapi.json`."
+    "Success is exactly 200, and 206 for a part of a file. Unknown fields of a request are ignored, and so should be "
+    "those of an answer. Errors are JSON with a sentence (`detail`) and a word (`code`), also at addresses that are "
+    "not here. What comes over WebSockets and RabbitMQ is in the document `/api/v1/asyncapi.json`."
 )
 TAGS = {
     "jobs": "Submit, list, show, stop and delete trainings.",
@@ -47,6 +47,7 @@ STATUSES = {
     410: "The file was stored, but is not in storage any more, or not whole.",
     413: "The body has more bytes than it may have.",
     414: "The address has more characters than it may have.",
+    416: "The file has no such part.",
     422: "Something that was sent is missing, of the wrong type or out of range.",
     429: "Too much at a time: too many requests, or too many jobs that wait.",
     431: "There are more headers, or longer ones, than there may be.",
@@ -54,8 +55,10 @@ STATUSES = {
     503: "Something that is needed is away; nothing is lost.",
 }
 RETRY_AFTER = {"description": "Seconds after which to try again.", "schema": {"type": "integer"}, "required": True}
+LENGTH = {"description": "How long it is, as in `bytes */2000`.", "schema": {"type": "string"}, "required": True}
 HEADERS: dict[int, Schema] = {
     401: {"WWW-Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}, "required": True}},
+    416: {"Content-Range": LENGTH},
     429: {"Retry-After": RETRY_AFTER},
     503: {"Retry-After": RETRY_AFTER},
 }

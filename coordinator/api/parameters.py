@@ -203,6 +203,15 @@ class Conditional(TypedDict, total=False):
     """The ETag of what the caller has: when it is still so, the answer is 304 without a body."""
 
 
+class Resumable(Conditional, total=False):
+    """Of a request for a file, of which the caller may have the beginning."""
+
+    range: str
+    """One part of the file, as in `bytes=1000-`: the answer is 206 with that. To anything else it is the whole file."""
+    if_range: str
+    """The ETag of what the caller has the beginning of: the whole file comes where it is another one now."""
+
+
 class Tagged(TypedDict):
     """Headers of what changes seldom."""
 
@@ -230,3 +239,13 @@ class Attachment(TypedDict):
 
 class StoredFile(Attachment, Tagged):
     """Headers of a file that never changes: the tag is its SHA-256."""
+
+    accept_ranges: str
+    """Always `bytes`: a part can be asked for with Range."""
+
+
+class PartOfFile(StoredFile):
+    """Headers of a part of it."""
+
+    content_range: str
+    """Which bytes of how many, as in `bytes 1000-1999/2000`."""

@@ -12,8 +12,10 @@ import pytest
 from flask import Flask
 
 from coordinator.config import Config
+from coordinator.parts import parts
 from services.ports import free_ports
 from tests.conftest import running
+from tests.integration.database import rows
 from tests.jobs import URL, Client, body, metric
 from tests.played_node import CHECKPOINT, MODEL, PlayedNode
 
@@ -170,3 +172,68 @@ def test_while_s3_is_away_files_are_there_again_soon(without_s3: Flask, owner: H
     client: Client = without_s3.test_client()
     assert [get(client, owner, trained, path).status_code for path in ("files/trainer.log", "files.zip")] == [503, 503]
     assert get(client, owner, trained, "files").status_code == 200
+
+
+PARTS = {
+    "bytes=0-0": slice(0, 1), "bytes=7-": slice(7, None), "bytes=3-5": slice(3, 6), "bytes=-4": slice(-4, None),
+    "bytes=5-999999999999999999999": slice(5, None), "bytes=-999999999": slice(None),
+}  # fmt: skip
+"""What a request may ask for, and which bytes that are."""
+
+
+@pytest.mark.parametrize("path", ["nn-model", "files/metrics_data.json", "files/model.onnx?attempt=1"])
+def test_a_file_comes_in_parts_to_whoever_asks_for_that(
+    client: Client, owner: Headers, trained: str, path: str
+) -> None:
+    whole = get(client, owner, trained, path)
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    for asked, which in PARTS.items():
+        answer = get(client, owner | {"Range": asked}, trained, path)
+        start, stop, _ = which.indices(len(whole.data))
+        assert (answer.status_code, answer.data) == (206, whole.data[which])
+        assert answer.headers["Content-Range"] == f"bytes {start}-{stop - 1}/{len(whole.data)}"
+        assert answer.headers["Content-Length"] == str(stop - start)
+        assert answer.headers["ETag"] == whole.headers["ETag"]
+
+
+@pytest.mark.parametrize("asked", ["bytes=0-1,4-5", "bytes=5-2", "bytes=x", "bytes=", "lines=0-1", "", "bytes=--1"])
+def test_to_whatever_else_is_asked_for_it_comes_whole(client: Client, owner: Headers, trained: str, asked: str) -> None:
+    answer = get(client, owner | {"Range": asked}, trained, "nn-model")
+    assert (answer.status_code, answer.data) == (200, MODEL)
+
+
+def test_a_download_goes_on_only_while_the_file_is_the_same(client: Client, owner: Headers, trained: str) -> None:
+    etag = get(client, owner, trained, "nn-model").headers["ETag"]
+    date = "Wed, 21 Oct 2026 07:28:00 GMT"
+    for condition, status in ((etag, 206), (f"W/{etag}", 200), ('"another"', 200), (date, 200)):
+        headers = owner | {"Range": "bytes=2-", "If-Range": condition}
+        answer = get(client, headers, trained, "nn-model")
+        assert (answer.status_code, answer.data) == (status, MODEL[2:] if status == 206 else MODEL)
+    assert get(client, owner | {"Range": "bytes=2-", "If-None-Match": etag}, trained, "nn-model").status_code == 304
+    head = client.head(f"{URL}/{trained}/nn-model", headers=owner | {"Range": "bytes=2-"})
+    assert (head.status_code, head.headers["Content-Length"]) == (200, str(len(MODEL)))
+
+
+@pytest.mark.parametrize(("path", "asked", "size"), [
+    ("nn-model", f"bytes={len(MODEL)}-", len(MODEL)), ("nn-model", "bytes=99999-100000", len(MODEL)),
+    ("files/unity-1.log", "bytes=0-", 0),
+])  # fmt: skip
+def test_a_part_that_a_file_does_not_have_is_refused(
+    client: Client, owner: Headers, trained: str, path: str, asked: str, size: int
+) -> None:
+    answer = get(client, owner | {"Range": asked}, trained, path)
+    assert (answer.status_code, answer.json["code"]) == (416, "range_not_satisfiable")
+    assert answer.json["detail"] == f"The file has {size} bytes, and no such part."
+    assert answer.headers["Content-Range"] == f"bytes */{size}"
+
+
+@pytest.mark.parametrize("asked", ["bytes=1-", "bytes=3-", "bytes=-1"])
+def test_no_part_comes_of_a_file_that_is_damaged_in_storage(
+    app: Flask, client: Client, owner: Headers, trained: str, asked: str
+) -> None:
+    (key,) = rows(app, "SELECT key FROM artifacts WHERE name = 'model.onnx' AND attempt = 2")
+    storage = parts(app).storage
+    storage.s3.put_object(Bucket=storage.bucket, Key=key, Body=b"ab")
+    answer = get(client, owner | {"Range": asked}, trained, "nn-model")
+    assert (answer.status_code, answer.json["code"]) == (410, "gone")
+    assert answer.json["detail"].startswith("The file in storage is damaged: it has")
