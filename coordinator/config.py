@@ -132,7 +132,7 @@ class Config:
         "RabbitMQ's management API, from which Flower reads queues, as http://user:password@host:port/api/",
         begins=("http://", "https://"),
     )
-    flower_read_only: bool = setting(True, "0 lets whoever has Flower's login revoke tasks and shut down nodes")
+    flower_read_only: bool = setting(True, "0 lets whoever has Flower's login stop `results` and send tasks like ours")
     log_level: str = setting("INFO", "DEBUG, INFO, WARNING or ERROR", words=("DEBUG", "INFO", "WARNING", "ERROR"))
 
     @classmethod

@@ -39,6 +39,9 @@ NO_LOGIN = (
     "Flower shows what everybody trains, so it does not start without a login. Set FLOWER_BASIC_AUTH to user:password."
 )
 NO_LOGIN_SENT = "Log in as FLOWER_BASIC_AUTH says.\n"
+CHANGES_ALLOWED = (
+    "FLOWER_READ_ONLY is off: whoever has Flower's login can stop `results`, and send tasks in the coordinator's name."
+)
 READ_ONLY = "Flower only shows here. Set FLOWER_READ_ONLY=0 to let it change things.\n"
 
 
@@ -118,7 +121,7 @@ def serve(config: Config) -> None:
     flower = GuardedFlower(logins, config.flower_read_only, capp=celery, options=_options(config, logins), **settings)
     setup_logging()
     if not config.flower_read_only:
-        log.warning("FLOWER_READ_ONLY is off: whoever has Flower's login can revoke trainings and shut down nodes.")
+        log.warning(CHANGES_ALLOWED)
     for number in (signal.SIGTERM, signal.SIGINT):
         flower.io_loop.asyncio_loop.add_signal_handler(number, flower.io_loop.stop)
     flower.start_http_server()

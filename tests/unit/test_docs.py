@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,8 @@ from coordinator.audit import Audited
 from coordinator.config import Config
 from coordinator.errors import CoordinatorError
 from coordinator.lifecycle import TRANSITIONS, JobState
+from node.config import Config as NodeConfig
+from tests.deployment import sample_settings
 from wire.codec import decode
 from wire.settings import SETTINGS, WORKER_CONTROL
 from wire.trainers import TRAINERS
@@ -32,6 +35,8 @@ README = (ROOT / "README.md").read_text()
 LIFECYCLE = (ROOT / "docs" / "lifecycle.md").read_text()
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 RELIABILITY = (ROOT / "docs" / "reliability.md").read_text()
+DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
+SECRET = re.compile(r"(^|_)(SECRET|TOKEN|KEY|PASSWORD)(_|$)")
 EVERYTHING = "\n".join(document.read_text() for document in DOCUMENTS)
 RUN_ID = UUID("5667524a-ab1d-42e8-b5bd-e692755d03b0")
 
@@ -174,6 +179,18 @@ def test_every_setting_of_a_promise_exists() -> None:
     named = set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b", RELIABILITY)) - {"ON_EPISODE_BEGIN"}
     assert named
     assert named <= set(re.findall(r"^#?([A-Z0-9_]+)=", (ROOT / "env.sample").read_text(), re.MULTILINE))
+
+
+def test_every_secret_stands_in_the_table_of_the_rotation_which_leads_to_its_section() -> None:
+    rows = re.findall(r"^\| (.+) \| \[.+\]\(#(.+)\) \|$", DEPLOY.split("\n## Rotation\n")[1], re.MULTILINE)
+    told = set(re.findall(r"[A-Z][A-Z0-9_]+", " ".join(what for what, _ in rows)))
+    settings = [its for config in (Config, NodeConfig) for its in fields(config) if its.type is str]
+    secret = {its.name.upper() for its in settings
+              if SECRET.search(its.name.upper()) or "password" in its.metadata["meaning"]}  # fmt: skip
+    assert len(secret) > 10
+    assert secret | {name for name in sample_settings() if name.endswith("_PASSWORD")} <= told
+    titles = re.findall(r"^### (.+)$", DEPLOY, re.MULTILINE)
+    assert {place for _, place in rows} <= {title.lower().replace("'", "").replace(" ", "-") for title in titles}
 
 
 def test_every_shared_celery_setting_has_its_reason() -> None:
