@@ -104,7 +104,7 @@ class Listener(ConsumerMixin):
             body = decode(message.body)
             for run_id, attempt in body.get("attempts", {}).items():
                 self._hub.note_attempt(UUID(run_id), int(attempt))
-            for run_id, some in groupby(body["events"], key=lambda event: str(event[0])):
+            for run_id, some in groupby(body.get("events", ()), key=lambda event: str(event[0])):
                 self._hub.publish(UUID(run_id), [(int(seq), bool(final), str(frame)) for _, seq, final, frame in some])
             for run_id, attempt, before, n, frame in body.get("logs", ()):
                 self._hub.publish_log(UUID(run_id), Piece((int(attempt), int(n)), int(before), str(frame)))

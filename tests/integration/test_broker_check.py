@@ -4,6 +4,8 @@ import io
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from uuid import uuid4
 
 import pytest
 import requests
@@ -11,8 +13,10 @@ from flask import Flask
 from flask.testing import FlaskCliRunner
 from kombu import Connection
 
-from coordinator.broker import declare_all, make_celery
+from coordinator.broker import FANOUT_EXCHANGE, declare_all, make_celery
 from coordinator.broker_check import BrokerWatch
+from coordinator.live.bus import Listener
+from coordinator.live.hub import Hub
 from coordinator.parts import parts
 from node import check, check_platform
 from services.platform import wait_until
@@ -111,6 +115,30 @@ def test_the_check_takes_nothing_from_the_queues(app: Flask, vhost: str) -> None
         while len(came) < 2:
             connection.drain_events(timeout=30)
     assert came == [(b"{}", False)] * 2
+
+
+def test_what_the_check_writes_troubles_no_web_process(
+    app: Flask, vhost: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub, run_id = Hub(), uuid4()
+    hub.subscribe(run_id)
+    listener = Listener(partial(Connection, vhost), hub)
+    thread = threading.Thread(target=listener.run)
+    thread.start()
+
+    def hears(attempt: int) -> bool:
+        with Connection(vhost) as connection:
+            connection.Producer(exchange=FANOUT_EXCHANGE).publish({"events": [], "attempts": {str(run_id): attempt}})
+        return hub.note_attempt(run_id, 0) == attempt
+
+    try:
+        wait_until(lambda: hears(1), 30, "a web process that listens")
+        assert checked(app, vhost)[0] == 0
+        wait_until(lambda: hears(2), 30, "what was sent after the check")
+    finally:
+        listener.should_stop = True
+        thread.join(30)
+    assert "could not be read" not in caplog.text
 
 
 def said_by_a_node(url: str) -> str:
