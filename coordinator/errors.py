@@ -86,6 +86,12 @@ class TooManyRequests(TooMany):
     code = "too_many_requests"
 
 
+class NotAsNamed(CoordinatorError):
+    """What a client has named by its tag is not that (any more)."""
+
+    status, code = 412, "precondition_failed"
+
+
 class KeyReused(CoordinatorError):
     """An Idempotency-Key that came with another request before."""
 

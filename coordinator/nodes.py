@@ -19,6 +19,8 @@ FAULTS, WITHIN = 3, timedelta(minutes=10)
 AWAY_AFTER = timedelta(seconds=15)
 """A node says hello every five seconds; one that was not heard for so long counts as away."""
 LONGEST_CAUSE, LONGEST_FINDINGS = 200, 600
+QUARANTINED = "It has to pass its self-check first."
+"""What everybody is told. Why, only operators: the causes tell of jobs of any team."""
 
 
 def seen(node_id: UUID, slots: int, has: Has, life: UUID | None, drain: str | None) -> Node:
@@ -41,7 +43,7 @@ def refuses(node: Node) -> str | None:
     if node.revoked_at:
         return "It was revoked."
     if node.quarantine:
-        return f"It has to pass its self-check first. {node.quarantine}"
+        return QUARANTINED
     return "It is being shut down." if node.drain else None
 
 

@@ -42,6 +42,8 @@ RULES = (
          FAMOUS.format("the web")),
     Rule("BROKER_URL", lambda its: is_open(its) and _is_well_known(_password(its.broker_url)),
          FAMOUS.format("the web")),
+    Rule("BROKER_API", lambda its: is_open(its) and _is_well_known(_password(its.broker_api)),
+         FAMOUS.format("the web")),
     Rule("FLOWER_BROKER_API", lambda its: is_open(its) and _is_well_known(_password(its.flower_broker_api)),
          FAMOUS.format("the web")),
     Rule("S3_SECRET_ACCESS_KEY", lambda its: is_open(its) and _is_well_known(its.s3_secret_access_key),

@@ -69,9 +69,13 @@ def personal_team(user_id: UUID) -> Team:
 
 
 def check_name(name: str) -> None:
-    """Of a user or a team. Raises BadRequest."""
-    if not NAME.fullmatch(name):
-        raise BadRequest("A name has 1 to 200 characters, and neither '/' nor control characters among them.")
+    """Of a user or a team, which stands in addresses and which people tell from others. Raises BadRequest."""
+    is_seen = name.isprintable() and name == name.strip() and name.strip(".")
+    if not NAME.fullmatch(name) or not is_seen:
+        raise BadRequest(
+            "A name has 1 to 200 characters that can be seen, and neither '/' nor control characters among them. It "
+            "does not begin or end with a space, and is not of dots alone."
+        )
 
 
 def _listed() -> Select[User, datetime | None]:

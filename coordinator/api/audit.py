@@ -9,9 +9,10 @@ from ..accounts import teams
 from ..audit import Audited
 from ..errors import BadRequest
 from ..permissions import Action, Caller
-from . import audit_forms, auth, listing
+from . import audit_forms, auth, listing, pacing
 from .auth import needs
 from .described import Bytes, tells
+from .downloads import begun
 from .forms.audit import Entry
 from .listing import wanted_id, wanted_moment, wanted_text, wanted_words
 from .parameters import Paged, PageOfAudit
@@ -43,7 +44,8 @@ def index() -> Response:
         return listing.answer(page, [shown(row) for row in page.rows])
     kind, write = audit_forms.FORMS[form]
     entries = map(shown, audit_trail.all_of(which, asked.order))
-    content = iter(()) if request.method == "HEAD" else audit_forms.gathered(write(entries))
+    pieces = pacing.export_of(who, audit_forms.gathered(write(entries)))
+    content = iter(()) if request.method == "HEAD" else begun(pieces)
     headers = {"Content-Disposition": f"attachment; filename=audit.{form}"}
     return Response(stream_with_context(content), mimetype=kind, headers=headers)
 

@@ -1,13 +1,13 @@
 """The door of the REST API: who calls, and what each route says that it needs. A route that says nothing is closed."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
 from typing import Any, TypeVar
 from uuid import UUID
 
-from flask import Flask, current_app, g, request
+from flask import Flask, Response, current_app, g, request
 
 from .. import audit, permissions, queries
 from ..accounts import outsiders, tokens
@@ -16,7 +16,7 @@ from ..errors import NotAllowed, NotAuthenticated
 from ..parts import parts
 from ..permissions import Action, Caller
 from . import pacing
-from .proxies import CAME_BY_PROXY
+from .proxies import CAME_BY_PROXY, address_of
 
 Shown = bytes | Identity
 View = TypeVar("View", bound=Callable[..., Any])
@@ -67,7 +67,8 @@ def needs(of: Action | Door, *, guests: bool = False) -> Callable[[View], View]:
 def register(app: Flask) -> None:
     """From now on each request is looked at before its route sees it."""
     app.before_request(guard)
-    app.teardown_request(lambda _: audit.act_as(None))
+    app.after_request(_end_turn)
+    app.teardown_request(_forget)
 
 
 def guard() -> None:
@@ -89,8 +90,23 @@ def guard() -> None:
     elif isinstance(need.of, Action):
         who = user()
         pacing.check_request(who)
+        g.turn = ExitStack()
+        g.turn.enter_context(pacing.turn_of(who))
         if need.of not in OF_A_THING:
             permissions.require(who, need.of)
+
+
+def _end_turn(answer: Response) -> Response:
+    """Now, and not when all of it is sent: a client may take its time."""
+    if (turn := g.pop("turn", None)) is not None:
+        turn.close()
+    return answer
+
+
+def _forget(_: BaseException | None) -> None:
+    """Whatever became of the request."""
+    _end_turn(Response())
+    audit.act_as(None)
 
 
 def need_of(view: Callable[..., Any]) -> Need | None:
@@ -175,5 +191,5 @@ def _is_guest() -> bool:
 
 def _is_of_this_machine() -> bool:
     """Never what came by a proxy, even if the proxy is of this machine."""
-    address = request.remote_addr
-    return address is not None and not request.environ[CAME_BY_PROXY] and ip_address(address).is_loopback
+    address = address_of(request.remote_addr or "")
+    return address is not None and not request.environ[CAME_BY_PROXY] and address.is_loopback

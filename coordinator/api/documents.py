@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from importlib.resources import files
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app
 from flask.typing import ResponseReturnValue
 
 from ..errors import NotFound
@@ -90,6 +90,4 @@ def text_of(app: Flask, name: str, document: Callable[[Flask], Schema]) -> str:
 
 
 def _sent(name: str, document: Callable[[Flask], Schema]) -> ResponseReturnValue:
-    answer = Response(text_of(current_app, name, document), mimetype="application/json")
-    answer.add_etag()
-    return answer.make_conditional(request)
+    return Response(text_of(current_app, name, document), mimetype="application/json")

@@ -1,8 +1,12 @@
 """ETags: who has an answer already is told only that, and who has its beginning may ask for the rest. The tag of JSON
 is its own hash, of a stored file the file's."""
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
+
+from ..errors import NotAsNamed
+
+CHANGED = "It is not (any more) what If-Match names."
 
 
 def register(app: Flask) -> None:
@@ -11,19 +15,23 @@ def register(app: Flask) -> None:
 
 
 def tag(response: Response) -> Response:
-    """The answer, or 304 where it is the one that the client names in If-None-Match."""
+    """The answer, or 304 where it is the one that the client names in If-None-Match, 412 where it wants another."""
     is_read = request.method in ("GET", "HEAD") and response.status_code == 200
     if is_read and response.is_json and not response.is_streamed and not response.get_etag()[0]:
         response.add_etag()
         response.make_conditional(request)
+        if response.status_code == 412:  # what is raised here, nobody would catch
+            return current_app.make_response(current_app.handle_user_exception(NotAsNamed(CHANGED)))
     return response
 
 
 def unchanged(etag: str) -> Response | None:
-    """Of something with this tag: 304 where the client has it, 412 where it wants another, else None."""
+    """Of something with this tag: 304 where the client has it, else None. Raises NotAsNamed where it wants another."""
     its = Response()
     its.set_etag(etag)
     its.make_conditional(request)
+    if its.status_code == 412:
+        raise NotAsNamed(CHANGED)
     return its if its.status_code != 200 else None
 
 

@@ -139,7 +139,8 @@ def index() -> ResponseReturnValue:
     """The nodes there are, or those with a `label`."""
     label = listing.wanted_text("label")
     found = [row for row in queries.nodes() if label is None or label in row.has.get("labels", ())]
-    return listing.of_rows(found, ORDERS, "name", views.node)
+    is_operator = auth.user().is_operator
+    return listing.of_rows(found, ORDERS, "name", lambda row: views.node(row, with_causes=is_operator))
 
 
 @blueprint.post("/<node>/revoke")

@@ -28,7 +28,7 @@ def responses(rule: Rule, need: Need, its: Description, schemas: Schemas) -> Sch
     }
     looked_at = schemas.unfolded(its.headers)["properties"] if its.headers else {}
     if "if_none_match" in looked_at:
-        refused["304"] = {"description": "It has not changed."}
+        refused |= {"304": {"description": "It has not changed."}, "412": {"$ref": f"{WHERE}412"}}
     if "range" in looked_at:
         refused |= {"206": _success(replace(its, answer=PART), schemas), "416": {"$ref": f"{WHERE}416"}}
     return {"200": _success(its, schemas), **dict(sorted(refused.items()))}

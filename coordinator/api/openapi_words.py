@@ -45,6 +45,7 @@ STATUSES = {
     408: "The body did not come to its end in time.",
     409: "The state of the thing does not allow it.",
     410: "The file was stored, but is not in storage any more, or not whole.",
+    412: "It is not (any more) what If-Match names.",
     413: "The body has more bytes than it may have.",
     414: "The address has more characters than it may have.",
     416: "The file has no such part.",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from typing import TypeVar
 
@@ -15,6 +15,9 @@ from ..permissions import Caller
 
 T = TypeVar("T")
 SOCKETS_SECONDS = 10
+EXPORTS_AT_ONCE = 2
+TURN_SECONDS = 5.0
+"""For so long a request waits for others of the same user to end."""
 OF_ONE_CLIENT = 64
 """Bits of an IPv6 address that are the same in all that one client may take."""
 
@@ -30,6 +33,32 @@ def check_request(who: Caller) -> None:
                 f"{whose} may send {most} requests a minute, and has sent more. Try again in {math.ceil(seconds)} s.",
                 seconds,
             )
+
+
+@contextmanager
+def turn_of(who: Caller) -> Iterator[None]:
+    """One of the requests of this user in this team that are at work. Waits for it. Raises TooManyRequests."""
+    at_once, granted = parts(current_app).meters.at_once, allowance.granted(who)
+    with ExitStack() as turns:
+        for key, whose, limits in ((who.user_id, f"User {who.name!r}", granted.user),
+                                   (who.team_id, f"Team {who.team!r}", granted.team)):  # fmt: skip
+            most = limits["requests_at_once"]
+            if not turns.enter_context(at_once.turn(key, most, TURN_SECONDS)):
+                raise TooManyRequests(
+                    f"{whose} may have {most} requests at work at the same time, and more than that wait already. Try "
+                    "again in a second.", 1)  # fmt: skip
+        yield
+
+
+def export_of(who: Caller, pieces: Iterator[T]) -> Iterator[T]:
+    """The pieces of an answer that is made while it is sent, as long as its client takes. Raises TooManyRequests."""
+    with parts(current_app).meters.at_once.turn(("export", who.user_id), EXPORTS_AT_ONCE, TURN_SECONDS) as is_in:
+        if not is_in:
+            raise TooManyRequests(
+                f"User {who.name!r} is being sent {EXPORTS_AT_ONCE} exports already. Try again when one has ended.",
+                TURN_SECONDS,
+            )
+        yield from pieces
 
 
 def counting_wrong_ones(look_up: Callable[[], T], *, is_known: bool) -> T:

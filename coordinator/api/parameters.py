@@ -201,6 +201,8 @@ class Conditional(TypedDict, total=False):
 
     if_none_match: str
     """The ETag of what the caller has: when it is still so, the answer is 304 without a body."""
+    if_match: str
+    """The ETag of what the caller wants: when it is something else, the answer is 412."""
 
 
 class Resumable(Conditional, total=False):

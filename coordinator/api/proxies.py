@@ -66,11 +66,12 @@ class ProxiesMiddleware:
         is_trusted = self._proxies.trusts(peer)
         environ[CAME_BY_PROXY] = is_trusted or any(mark in environ for mark in MARKS)
         if is_trusted:
-            environ["REMOTE_ADDR"] = self._proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR", ""))
+            peer = self._proxies.client(peer, environ.get("HTTP_X_FORWARDED_FOR", ""))
             if (scheme := _last(environ.get("HTTP_X_FORWARDED_PROTO", ""))) in ("http", "https"):
                 environ["wsgi.url_scheme"] = scheme
             if HOST.fullmatch(host := _last(environ.get("HTTP_X_FORWARDED_HOST", ""))):
                 environ["HTTP_HOST"] = host
+        environ["REMOTE_ADDR"] = str(address_of(peer) or peer)  # one of IPv4 may look like one of IPv6
         return self._app(environ, start_response)
 
 

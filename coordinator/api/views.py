@@ -6,6 +6,7 @@ from ..dispatching.places import Place
 from ..environments import Environment
 from ..lifecycle import JobState
 from ..models import Artifact, Attempt, Build, BuildCheck, Metric, Node
+from ..nodes import QUARANTINED
 from ..recordings import Listed
 from .auth import Owner
 from .forms.environments import BuildForm, BuildInFull, EnvironmentForm, ListedEnvironment
@@ -164,9 +165,10 @@ def _environment(env_id: str, version: str | None, manifest: dict[str, Any]) -> 
             "areas": manifest.get("areas")}  # fmt: skip
 
 
-def node(row: Node) -> NodeForm:
-    """A training node as an operator sees it."""
+def node(row: Node, with_causes: bool) -> NodeForm:
+    """A training node; with the causes of its quarantine, as an operator sees it."""
+    quarantine = row.quarantine if with_causes or row.quarantine is None else QUARANTINED
     return {"name": row.name, "slots": row.slots, "has": row.has,
             "last_seen_at": row.last_seen_at.isoformat() if row.last_seen_at else None,
-            "drain": row.drain, "quarantine": row.quarantine,
+            "drain": row.drain, "quarantine": quarantine,
             "revoked_at": row.revoked_at.isoformat() if row.revoked_at else None}  # fmt: skip

@@ -30,6 +30,7 @@ KINDS = {
         Kind("environments", "names of environments", 100, 500),
         Kind("versions", "versions of environments", 1_000, 5_000),
         Kind("sockets", "WebSockets at the same time, in each web process", 500, 2_000),
+        Kind("requests_at_once", "requests at the same time, in each web process; more wait a moment", 8, 16),
         Kind("requests_per_minute", "requests a minute, in each web process", 12_000, 60_000),
     )
 }

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from .at_once import AtOnce
 from .pace import Held, Pace
 from .recent import Recent
 
@@ -13,6 +14,7 @@ class Meters:
     """Of one app."""
 
     requests: Pace = field(default_factory=Pace)
+    at_once: AtOnce = field(default_factory=AtOnce)
     wrong_tokens: Pace = field(default_factory=lambda: Pace(burst_seconds=60))
     sockets: Held = field(default_factory=Held)
     stored: Recent[int] = field(default_factory=lambda: Recent(STORED_SECONDS))

@@ -17,6 +17,10 @@ from tests.people import People, id_of, people
 
 Headers = dict[str, str]
 TOKENS, TEAMS, STUDIO = "/api/v1/tokens", "/api/v1/teams", "studio admin"
+NO_NAME = (
+    "A name has 1 to 200 characters that can be seen, and neither '/' nor control characters among them. It does not "
+    "begin or end with a space, and is not of dots alone."
+)
 THE_LAB = ["users create ann", "users create bob --operator", "teams create lab ann", "teams add lab bob --role viewer"]
 MEMBERS = f"{TEAMS}/{STUDIO}/members"
 
@@ -236,7 +240,8 @@ def test_two_teams_have_keys_of_their_own_for_repeated_requests(client: Client, 
 
 
 @pytest.mark.parametrize(("address", "header", "status"), [
-    ("127.0.0.1", {}, 200), ("::1", {}, 200), ("192.0.2.1", {}, 401),
+    ("127.0.0.1", {}, 200), ("::1", {}, 200), ("::ffff:127.0.0.1", {}, 200), ("192.0.2.1", {}, 401),
+    ("", {}, 401),  # by a socket file: anybody may stand before that
     ("127.0.0.1", {"X-Forwarded-For": "1.2.3.4"}, 401), ("127.0.0.1", {"Forwarded": "for=1.2.3.4"}, 401),
 ])  # fmt: skip
 def test_a_token_for_development_works_on_this_machine_only(
@@ -276,7 +281,7 @@ def test_the_commands_make_users_teams_and_tokens(app: Flask, client: Client) ->
     ("teams add lab owner", "There is no team 'lab'."),
     ("tokens create owner --team stranger", "User 'owner' is not in team 'stranger'."),
     ("tokens revoke 6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a", "There is no token 6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a."),
-    ("users create a/b", "A name has 1 to 200 characters, and neither '/' nor control characters among them."),
+    *((f"users create {name}", NO_NAME) for name in ("a/b", "..", ".", "ann\u200b", "a\u00a0b", "\ufeff")),
 ])  # fmt: skip
 def test_a_command_that_cannot_be_says_why(app: Flask, command: str, sentence: str) -> None:
     result = app.test_cli_runner().invoke(args=command.split())

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 
 from coordinator.accounts import teams, tokens, users
-from coordinator.api import admission
+from coordinator.api import admission, pacing
 from coordinator.api.schemas import Hello
 from coordinator.config import Config
 from coordinator.dispatching import waiting
@@ -331,8 +331,8 @@ def test_who_guesses_tokens_has_to_wait_and_those_with_good_ones_do_not(
 
 @pytest.mark.parametrize(
     ("addresses", "last"),
-    [("2001:db8:1:2::{:x}", 429), ("2001:db8:1:{:x}::1", 401), ("192.0.2.{}", 401)],
-    ids=["of one network of IPv6", "of many networks of IPv6", "of IPv4"],
+    [("2001:db8:1:2::{:x}", 429), ("2001:db8:1:{:x}::1", 401), ("192.0.2.{}", 401), ("::ffff:192.0.2.{}", 401)],
+    ids=["of one network of IPv6", "of many networks of IPv6", "of IPv4", "of IPv4 as IPv6"],
 )
 def test_whoever_has_a_network_of_addresses_is_one_guesser(app: Flask, addresses: str, last: int) -> None:
     its = [{"REMOTE_ADDR": addresses.format(n)} for n in range(1, 8)]
@@ -358,3 +358,42 @@ def test_who_guesses_tickets_guesses_tokens(app: Flask) -> None:
                 admission.admit(hello, parts(app).config)
         with pytest.raises(TooManyRequests):
             admission.admit(hello, parts(app).config)
+
+
+def test_who_asks_from_too_many_places_at_once_waits_his_turn_and_is_then_refused(
+    app: Flask, client: Client, owner: Headers, stranger: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing, "TURN_SECONDS", 0.1)
+    limit(app, "requests_at_once", 2)
+    with app.app_context():
+        owner_id = users.named("owner").id
+    gate = parts(app).meters.at_once
+    with gate.turn(owner_id, 2, 0):
+        assert client.get("/api/v1/me", headers=owner).status_code == 200
+        with gate.turn(owner_id, 2, 0):
+            answer = client.get("/api/v1/me", headers=owner)
+            assert (answer.status_code, answer.json["code"]) == (429, "too_many_requests")
+            assert answer.headers["Retry-After"] == "1"
+            assert answer.json["detail"].startswith("User 'owner' may have 2 requests at work at the same time")
+            assert client.get("/api/v1/me", headers=stranger).status_code == 200
+    for path in ("/api/v1/me", f"{URL}/none", f"{URL}/{UUID(int=1)}", f"{LIMITS}?user=stranger"):  # all end their turn
+        for _ in range(3):
+            assert client.get(path, headers=owner).status_code != 429
+
+
+def test_nobody_is_sent_more_than_two_exports_at_once(
+    app: Flask, client: Client, owner: Headers, stranger: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pacing, "TURN_SECONDS", 0.1)
+    path = "/api/v1/audit?format=ndjson"
+    with app.app_context():
+        key = ("export", users.named("owner").id)
+    gate = parts(app).meters.at_once
+    with gate.turn(key, 2, 0):
+        for _ in range(3):  # each ends its turn
+            assert client.get(path, headers=owner).status_code == 200
+        with gate.turn(key, 2, 0):
+            third = client.get(path, headers=owner)
+            assert (third.status_code, third.json["code"]) == (429, "too_many_requests")
+            assert [client.get(path, headers=stranger).status_code, client.head(path, headers=owner).status_code] == [
+                200, 200]  # fmt: skip

@@ -241,6 +241,19 @@ def test_a_file_that_the_client_has_is_not_read_from_storage(its: Studio, what: 
         change(its.app, "UPDATE artifacts SET key = left(key, -1) WHERE run_id = :run_id", run_id=its.trained)
 
 
+@pytest.mark.parametrize("what", ["", "/nn-model", "/files/metrics_data.json", "/models"])
+def test_who_wants_only_what_he_knows_is_told_where_it_is_another(its: Studio, what: str) -> None:
+    maker, address = its.people.headers("maker"), f"{URL}/{its.trained}{what}"
+    tag = its.client.get(address, headers=maker).headers["ETag"]
+    assert its.client.get(address, headers=maker | {"If-Match": tag}).status_code == 200
+    for method in ("GET", "HEAD"):
+        refused = its.client.open(address, method=method, headers=maker | {"If-Match": '"another"'})
+        assert (refused.status_code, refused.headers["Cache-Control"], "ETag" in refused.headers) == (
+            412, "no-store", False)  # fmt: skip
+        said = {"code": "precondition_failed", "detail": "It is not (any more) what If-Match names."}
+        assert refused.data == b"" if method == "HEAD" else refused.json == said
+
+
 @pytest.mark.parametrize("path", [*LISTS, f"{URL}/<run>", f"{URL}/<run>/nn-model", "/api/v1/me"])
 def test_a_head_says_what_a_get_would(its: Studio, path: str) -> None:
     address, caller = path.replace("<run>", its.trained), _reader(its, path)

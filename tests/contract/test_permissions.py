@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import requests
@@ -132,6 +133,17 @@ def test_the_audit_of_everything_is_for_operators(its: Studio) -> None:
 
 def test_the_tokens_of_a_team_are_listed_for_its_owner(its: Studio) -> None:
     assert answers(its, "GET", MANAGE, lambda: (f"/api/v1/tokens?team={TEAM}", None)) == table(MANAGE)
+
+
+def test_where_old_games_are_served_they_get_the_model_of_a_run_and_nothing_else(its: Studio) -> None:
+    with running(replace(parts(its.app).config, serve_games_without_token=True)) as app:
+        client = app.test_client()
+        for (method, rule), line in EXPECTED.items():
+            path, content = asked(its, method, rule)
+            status = client.open(path, method=method, json=content).status_code
+            assert status == 200 if rule == f"{RUN}/nn-model" else status == 401 or line == ANYBODY, (method, rule)
+        for more in ("?version=1", "?token=x", "?"):
+            assert (client.get(f"{URL}/{its.trained}/nn-model{more}").status_code == 200) is (more == "?")
 
 
 def test_every_route_has_its_line() -> None:

@@ -38,6 +38,7 @@ def seen(named: str, peer: str, **headers: str) -> dict[str, Any]:
     ("127.0.0.1", "unknown", "127.0.0.1"),
     ("127.0.0.1", f"{GAME}, <script>", "127.0.0.1"),
     (GAME, OTHER, GAME),  # no proxy of ours
+    (f"::ffff:{GAME}", OTHER, GAME),  # where the web listens to both kinds of addresses
     ("10.0.1.7", OTHER, "10.0.1.7"),
 ])  # fmt: skip
 def test_the_client_is_the_first_that_is_no_proxy(peer: str, said: str, client: str) -> None:

@@ -19,7 +19,7 @@ class NodeForm(TypedDict):
     drain: str | None
     """How it ends, where it was told to: finish or hand-over."""
     quarantine: str | None
-    """Why it gets no work until it has passed its self-check, in a sentence."""
+    """That it gets no work until it has passed its self-check, in a sentence; for operators, why."""
     revoked_at: Moment | None
     """Since when it is no node any more."""
 
