@@ -16,9 +16,13 @@ def __getattr__(name: str) -> Any:
     # Celery's command line has read BROKER_URL by itself, and would have it win over BROKER_URL_FILE
     os.environ.pop("CELERY_BROKER_URL", None)
     if name == "app":
+        from coordinator.errors import BadConfiguration
         from coordinator.worker import create_worker
 
-        made: Any = create_worker()
+        try:
+            made: Any = create_worker()
+        except BadConfiguration as error:
+            raise SystemExit(f"Error: {error}") from None
     elif name == "node":
         from node.worker import create_worker as create_node
 

@@ -16,12 +16,17 @@ from psycopg2 import extensions
 
 from coordinator import safety
 from coordinator.config import Config
+from coordinator.errors import BadConfiguration
 from coordinator.parts import parts
 from wire import log_lines
 
 log_lines.install()
 
-_config = Config.from_environment()
+try:
+    _config = Config.from_environment()
+    safety.check(_config)  # before any process serves: refused where it would be unsafe
+except BadConfiguration as error:
+    raise SystemExit(f"Error: {error}") from None
 
 bind = _config.web_bind
 workers = _config.web_workers
@@ -38,8 +43,7 @@ loglevel = _config.log_level.lower()
 
 
 def on_starting(server: Any) -> None:
-    """Before any process serves: refused where it would be unsafe, and told what is open by the operator's wish."""
-    safety.check(_config)
+    """Before any process serves: told what is open by the operator's wish."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a thousand sockets would be the usual end of it
     for sentence in safety.openings(_config):

@@ -1,5 +1,9 @@
 """The Flask app, for gunicorn and for `flask --app wsgi`."""
 
 from coordinator.app import create_app
+from coordinator.errors import BadConfiguration
 
-app = create_app()
+try:
+    app = create_app()
+except BadConfiguration as error:
+    raise SystemExit(f"Error: {error}") from None

@@ -153,7 +153,7 @@ def revoke(node: str) -> ResponseReturnValue:
     """
     its = parts(current_app)
     revoked = enrolment.revoke(its.config, its.publisher, node)
-    return jsonify(views.node(revoked.node) | {"left_to_do": revoked.left_to_do})
+    return jsonify(views.node(revoked.node, with_causes=True) | {"left_to_do": revoked.left_to_do})
 
 
 def _spec(job: Job, node: UUID) -> JobSpec:

@@ -9,6 +9,7 @@ from wire.log_lines import one_line
 
 from ..accounts import credentials, installation, teams, tokens
 from ..accounts import users as people
+from ..connections import AWAY
 from ..errors import CoordinatorError
 from ..models import User
 from ..permissions import Role, Scope
@@ -22,6 +23,8 @@ class Commands(AppGroup):
             return super().invoke(ctx)
         except CoordinatorError as error:
             raise click.ClickException(error.detail) from error
+        except AWAY as error:
+            raise click.ClickException(f"PostgreSQL is away: {str(error).splitlines()[0]}") from error
 
 
 def echo(line: str) -> None:

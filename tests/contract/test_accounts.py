@@ -1,5 +1,6 @@
 """docs/protocol.md, people: who am I, tokens that are made and revoked, teams whose members come and go."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,8 @@ from flask import Flask
 from sqlalchemy import text
 
 from coordinator.accounts import teams, tokens, users
+from coordinator.app import create_app
+from coordinator.config import Config
 from coordinator.extensions import db
 from coordinator.permissions import Role
 from services.platform import wait_until
@@ -281,7 +284,7 @@ def test_the_commands_make_users_teams_and_tokens(app: Flask, client: Client) ->
     ("teams add lab owner", "There is no team 'lab'."),
     ("tokens create owner --team stranger", "User 'owner' is not in team 'stranger'."),
     ("tokens revoke 6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a", "There is no token 6f1f3d2e-6f0b-4a5b-9a3e-0c8f3f1d2b4a."),
-    *((f"users create {name}", NO_NAME) for name in ("a/b", "..", ".", "ann\u200b", "a\u00a0b", "\ufeff")),
+    *((f"users create {name}", NO_NAME) for name in ("a/b", "..", ".", "ann\u200b", "\ufeff")),
 ])  # fmt: skip
 def test_a_command_that_cannot_be_says_why(app: Flask, command: str, sentence: str) -> None:
     result = app.test_cli_runner().invoke(args=command.split())
@@ -311,3 +314,12 @@ def test_an_operator_makes_no_token_for_a_team_in_which_he_is_not(client: Client
     answer = client.post(TOKENS, json={"name": "a game", "team": STUDIO}, headers=its.headers("operator"))
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert answer.json["detail"].startswith(f"You are not in team {STUDIO!r}")
+
+
+@pytest.mark.parametrize("command", ["users list", "tokens create ann", "limits list --user ann", "audit export"])
+def test_a_command_that_finds_no_database_says_so_in_a_sentence(config: Config, command: str) -> None:
+    away = replace(config, database_url="postgresql://u:secret@127.0.0.1:1/jobs")
+    result = create_app(away).test_cli_runner().invoke(args=command.split())
+    assert (result.exit_code, result.output.count("\n")) == (1, 1), result.output
+    assert result.output.startswith("Error: PostgreSQL is away: ")
+    assert "secret" not in result.output

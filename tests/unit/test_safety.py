@@ -1,6 +1,9 @@
 """Nothing starts in a way that is unsafe where others reach it; what is refused is named with what would be right."""
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from coordinator import safety
 from coordinator.app import create_app
 from coordinator.config import Config
 from coordinator.errors import BadConfiguration
+from services.platform import procfile
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104
 HOME = Config(
@@ -144,6 +148,20 @@ def test_the_app_is_not_made_then() -> None:
 ])  # fmt: skip
 def test_an_address_is_public_unless_it_is_certainly_not(address: str, is_public: bool) -> None:
     assert safety.is_public(address) is is_public
+
+
+def test_no_program_starts_then_and_each_says_why_in_a_sentence() -> None:
+    environ = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
+               "WEB_BIND": f"{EVERYWHERE}:1", "DATABASE_URL": "postgresql://u:change-me@localhost/jobs",
+               "BROKER_URL": "amqp://u:33ef@localhost/jobs"}  # fmt: skip
+    commands = [command for name, command in procfile().items() if name != "node"]
+    started = [subprocess.Popen(["sh", "-c", f"exec {command}"], env=environ, cwd=ROOT, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True) for command in commands]  # fmt: skip
+    for command, program in zip(commands, started, strict=True):
+        said = program.communicate(timeout=60)[0]
+        assert program.returncode, command
+        assert said.startswith("Error: This would be unsafe, so nothing is started. DATABASE_URL: its password"), said
+        assert said.count("\n") == 1, said
 
 
 def test_what_the_operator_opens_is_told_at_start() -> None:
