@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["NODE_SETTINGS"] = SETTINGS
     try:
         if chosen.command == "enroll":
-            code = sys.stdin.readline() if chosen.code == "-" else chosen.code
+            code = pasted() if chosen.code == "-" else chosen.code
             return enroll.run(sys.stdout, code.split()[-1] if code.split() else "", Path(chosen.to))
         if chosen.command == "run":
             return start.run(sys.stdout)
@@ -63,6 +63,13 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read along has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def pasted() -> str:
+    """What stands in no list of processes, and in no shell's history."""
+    if sys.stdin.isatty():
+        print("Paste the line that `flask --app wsgi nodes enroll <name>` has printed:", flush=True)
+    return sys.stdin.readline()
 
 
 if __name__ == "__main__":
