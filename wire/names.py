@@ -98,5 +98,6 @@ def artifact_key(run_id: UUID | str, attempt: int, name: str, digest: str) -> st
 
 
 def build_key(build_id: UUID | str) -> str:
-    """Where a build's archive lies: its parts are written by presigned links, which end with the upload."""
-    return f"builds/{build_id}"
+    """Where a build's archive lies: its parts are written by presigned links, which end with the upload. In a folder of
+    its own, for an S3 server that keeps files may remove one with its last object, and an open upload with that."""
+    return f"builds/{build_id}/archive"
