@@ -33,12 +33,12 @@ def make_consumer(app: Flask, own: str) -> type[Consumer]:
     """Celery's consumer for the queue `coord`, which keeps in PostgreSQL what it can't use. `own` is the coordinator's
     user at the broker."""
 
-    def keep(rejected: Rejected) -> None:
+    def keep(some: list[Rejected]) -> None:
         with app.app_context():
-            set_aside(rejected)
+            set_aside(*some)
 
     return type("Consumer", (OutcomeConsumer,), {
-        "source": names.OUTCOME_QUEUE, "known": TASKS, "aside": Aside(keep), "own": own,
+        "source": names.OUTCOME_QUEUE, "known": TASKS, "aside": Aside(keep, most=100), "own": own,
     })  # fmt: skip
 
 

@@ -11,9 +11,10 @@ from .pipeline import record
 KEPT = 10_000
 
 
-def set_aside(rejected: Rejected) -> None:
-    """Keeps it for good."""
-    record.reject(rejected.source, rejected.reason, rejected.body)
+def set_aside(*rejected: Rejected) -> None:
+    """Keeps them for good."""
+    for it in rejected:
+        record.reject(it.source, it.reason, it.body)
     db.session.commit()
 
 

@@ -18,8 +18,9 @@ from .queues import until_let_in, wait_for_all
 def make_consumer(celery: Celery) -> type[Consumer]:
     """Celery's consumer for the queues of trainings."""
 
-    def keep(rejected: Rejected) -> None:
-        celery.send_task(names.TASK_REJECTED, args=[rejected.to_wire()])
+    def keep(some: list[Rejected]) -> None:
+        for rejected in some:
+            celery.send_task(names.TASK_REJECTED, args=[rejected.to_wire()])
 
     class Patient(Consumer):
         def connect(self) -> Any:

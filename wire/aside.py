@@ -7,6 +7,7 @@ acknowledged when they are there.
 import logging
 import queue
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -18,10 +19,11 @@ RETRY_SECONDS = 1.0
 
 
 class Aside:
-    """The thread. `keep` raises while the place is not to be reached."""
+    """The thread. `keep` gets what waits, at most so many messages at once, and raises while the place is not to be
+    reached."""
 
-    def __init__(self, keep: Callable[[Rejected], None]) -> None:
-        self._keep = keep
+    def __init__(self, keep: Callable[[list[Rejected]], None], most: int = 1) -> None:
+        self._keep, self._most = keep, most
         self._waiting: queue.Queue[tuple[Rejected, Callable[[], object]]] = queue.Queue()
         self._thread: threading.Thread | None = None
 
@@ -40,19 +42,29 @@ class Aside:
 
     def _run(self) -> None:
         while True:
-            rejected, kept = self._waiting.get()
-            while not self._is_kept(rejected):
+            some = self._next()
+            while not self._are_kept([rejected for rejected, _ in some]):
                 threading.Event().wait(RETRY_SECONDS)
-            kept()
+            for _, kept in some:
+                kept()
 
-    def _is_kept(self, rejected: Rejected) -> bool:
+    def _next(self) -> list[tuple[Rejected, Callable[[], object]]]:
+        """Waits for one, and takes with it what is there already."""
+        some = [self._waiting.get()]
+        with suppress(queue.Empty):
+            while len(some) < self._most:
+                some.append(self._waiting.get_nowait())
+        return some
+
+    def _are_kept(self, some: list[Rejected]) -> bool:
         try:
-            self._keep(rejected)
-        except Exception as error:  # whatever is away, the message is still with the broker
+            self._keep(some)
+        except Exception as error:  # whatever is away, the messages are still with the broker
             said = str(error).partition("\n")[0] or type(error).__name__
-            log.warning("A message that nobody can use waits to be set aside: %s", said)
+            log.warning("%s messages that nobody can use wait to be set aside: %s", len(some), said)
             return False
-        log.warning("A message on the queue %s is set aside: %s", rejected.source, rejected.reason)
+        for (source, reason), count in Counter((it.source, it.reason) for it in some).items():
+            log.warning("On the queue %s, %s messages are set aside: %s", source, count, reason)
         return True
 
 

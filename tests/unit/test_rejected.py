@@ -1,12 +1,16 @@
 """What a Celery worker may take from a queue, and what is told of the rest."""
 
+import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 from coordinator.outcome_consumer import TASKS
 from node.rejections import check
-from wire import names
+from services.platform import wait_until
+from wire import aside, names
+from wire.aside import Aside
 from wire.facts import BadFact
 from wire.rejected import MAX_BODY_CHARACTERS, Rejected
 
@@ -40,3 +44,25 @@ def test_what_is_no_order_to_train_is_refused(
     check([], {"run_id": RUN_ID, "attempt": 1}, {"callbacks": [{}], "errbacks": None})
     with pytest.raises((ValueError, TypeError)):
         check(args, kwargs, embedded)
+
+
+def test_what_waits_is_set_aside_together_and_acknowledged_once_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first try the place is away; meanwhile more come."""
+    monkeypatch.setattr(aside, "RETRY_SECONDS", 0.01)
+    come, tries, kept, acknowledged = threading.Event(), list[int](), list[int](), list[int]()
+
+    def keep(some: list[Rejected]) -> None:
+        assert come.wait(30)
+        tries.append(len(some))
+        if len(tries) == 1:
+            raise OSError("It is away.")
+        kept.append(len(some))
+
+    waiting = Aside(keep, most=4)
+    for number in range(9):
+        waiting.put(Rejected.of("coord", "It is odd.", b""), partial(acknowledged.append, number))
+    assert acknowledged == []
+    come.set()
+    wait_until(lambda: len(acknowledged) == 9, 10, "all of them to be kept")
+    assert acknowledged == [*range(9)]
+    assert (sum(kept), max(kept), tries[0]) == (9, 4, kept[0])
