@@ -7,7 +7,7 @@ ARGS ?=
 # `make run ONCE=1` is `make run ARGS=--once`.
 ONCE_1 := --once
 # A test file to each core; in the order of pyproject.toml, which begins with the longest, so that both end together.
-IN_PARALLEL := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test heavy faults fuzz soak rabbitmq4 broker lint lock audit bench services clean clean-data distclean not-running

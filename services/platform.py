@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from services.stack import Stack
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60
+SHORTEST_LOOK, LONGEST_LOOK = 0.02, 0.3
 OF_THE_COORDINATOR = {"DATABASE_URL", "BROKER_URL", "BROKER_API", "FLOWER_BROKER_API", "S3_ENDPOINT_URL",
                       "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "S3_BUCKET", "S3_REGION"}  # fmt: skip
 
@@ -58,8 +60,10 @@ class Platform:
 
     def prepare(self) -> None:
         """The tables, the bucket, a user's token and a node."""
-        self.run("flask --app wsgi db upgrade")
-        self.token = self.run("flask --app wsgi tokens create player")
+        enrolling = [] if self._known("node") in self._enrolled else ["nodes enroll node"]
+        _, self.token, *said = self.run_each("db upgrade", "tokens create player", *enrolling)
+        for words in said:
+            self._enrolled[self._known("node")] = enrolment(words)
         self._nodes["node"] = self.enroll("node")
 
     @property
@@ -80,11 +84,14 @@ class Platform:
 
     def enroll(self, name: str) -> dict[str, str]:
         """What a node of that name is told; platforms over the same services share its enrolment."""
-        known = (self.env["DATABASE_URL"], name)
+        known = self._known(name)
         if known not in self._enrolled:
-            code = self.run(f"flask --app wsgi nodes enroll '{name}'").split()[-1]
-            self._enrolled[known] = json.loads(base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)))
+            self._enrolled[known] = enrolment(self.run(f"flask --app wsgi nodes enroll '{name}'"))
         return self._enrolled[known] | {"COORDINATOR_URL": self.url}
+
+    def _known(self, node: str) -> tuple[str, str]:
+        """Where it is known that a node is enrolled."""
+        return self.env["DATABASE_URL"], node
 
     def run(self, command: str) -> str:
         """A command of the coordinator's, to its end; what it printed."""
@@ -95,6 +102,12 @@ class Platform:
         if done.returncode != 0:
             raise ServiceError(f"`{command}` failed:\n{done.stderr[-3000:]}")
         return done.stdout.strip()
+
+    def run_each(self, *commands: str) -> list[str]:
+        """Commands of `flask --app wsgi`, one after the other in one process; what each has printed."""
+        quoted = " ".join(shlex.quote(command) for command in commands)
+        said: list[str] = json.loads(self.run(f"python -m scripts.commands {quoted}"))
+        return said
 
     def add_node(self, name: str, **settings: str) -> None:
         """One more training node, with its own token, data folder and bridge; `start(name)` starts it."""
@@ -145,15 +158,26 @@ class Platform:
         self.stop()
 
 
+def enrolment(said: str) -> dict[str, str]:
+    """What a node is told, of what `nodes enroll` has printed."""
+    code = said.split()[-1]
+    told: dict[str, str] = json.loads(base64.urlsafe_b64decode(code + "=" * (-len(code) % 4)))
+    return told
+
+
 def trainer_python() -> str:
     """The Python with ML-Agents: TRAINER_PYTHON, or the one that `make setup` has made."""
     return os.environ.get("TRAINER_PYTHON") or str(ROOT / ".venv-node" / "bin" / "python")
 
 
 def wait_until(condition: Callable[[], object], seconds: float, what: str) -> None:
-    """Returns once the condition holds; raises AssertionError naming `what` was waited for."""
-    deadline = time.monotonic() + seconds
+    """Returns once the condition holds; raises AssertionError naming `what` was waited for.
+
+    Looks the more rarely, the longer it takes: to look is a request in most tests, and the machine has other work.
+    """
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"Waited {seconds:.0f} s in vain for: {what}.")
-        time.sleep(0.05)
+        time.sleep(min(max(waited / 10, SHORTEST_LOOK), LONGEST_LOOK))

@@ -3,14 +3,13 @@
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import flask_migrate
 import hypothesis
-import psycopg2
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -28,6 +27,7 @@ from coordinator.storage import Storage
 from services.platform import Platform
 from services.stack import Stack
 from tests.brokers import broker_of_tests, virtual_host
+from tests.corners import database_url, sql
 from tests.jobs import bearer
 from tests.people import of_node
 from tests.played_node import PlayedNode
@@ -90,18 +90,6 @@ class Overheard(Publisher):
 
     def publish_logs(self, logged: Iterable[Logged]) -> None:
         self.logged += logged
-
-
-def sql(stack: Stack, statement: str, user: str = "train_jobs") -> None:
-    """One statement outside any transaction."""
-    url = stack.env["DATABASE_URL"].replace("+psycopg2", "").replace("//train_jobs:", f"//{user}:")
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(statement)
-
-
-def database_url(stack: Stack, name: str) -> str:
-    return f"{stack.env['DATABASE_URL'].rpartition('/')[0]}/{name}"
 
 
 def config_of(stack: Stack, database: str, **settings: Any) -> Config:

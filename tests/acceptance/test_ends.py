@@ -31,9 +31,9 @@ def environments(tmp_path_factory: pytest.TempPathFactory, reach1d: Path) -> Pat
 
 
 @pytest.fixture(scope="module")
-def platform(own_stack: Stack, environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(own_corner: Stack, environments: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     settings = {"ENVIRONMENTS_DIR": str(environments), "LEASE_SECONDS": "10", "SWEEP_SECONDS": "1"}
-    with Platform(own_stack, tmp_path_factory.mktemp("platform"), settings) as running:
+    with Platform(own_corner, tmp_path_factory.mktemp("platform"), settings) as running:
         running.start("web", "results", "recorder", "node")
         yield running
 

@@ -114,8 +114,8 @@ def test_the_model_can_be_fetched_with_and_without_a_token(training: Training) -
         assert answer.content == training.model
 
 
-def test_the_model_in_s3_is_the_same(training: Training, stack: Stack) -> None:
-    env = stack.env
+def test_the_model_in_s3_is_the_same(training: Training, shared_corner: Stack) -> None:
+    env = shared_corner.env
     s3: Any = boto3.client(
         "s3", endpoint_url=env["S3_ENDPOINT_URL"], aws_access_key_id=env["S3_ACCESS_KEY_ID"], region_name="us-east-1",
         aws_secret_access_key=env["S3_SECRET_ACCESS_KEY"],

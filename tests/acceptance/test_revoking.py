@@ -13,10 +13,10 @@ from wire.names import NODE_API
 
 
 @pytest.fixture(scope="module")
-def platform(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StubPlatform]:
+def platform(own_corner: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StubPlatform]:
     """Two nodes; leases that nobody waits for."""
     settings = {"LEASE_SECONDS": "600"}
-    with StubPlatform(own_stack, tmp_path_factory.mktemp("revoking") / "platform", settings) as running:
+    with StubPlatform(own_corner, tmp_path_factory.mktemp("revoking") / "platform", settings) as running:
         running.add_node("second")
         running.start("web", "results", "recorder", "node", "second")
         yield running

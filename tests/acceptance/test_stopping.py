@@ -27,8 +27,8 @@ KINDS = {"deaf": {"on_interrupt": "ignore"}, "still": {"stand_still_at": 5_000}}
 
 
 @pytest.fixture(scope="module")
-def platform(own_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with stub_platform(own_stack, tmp_path_factory.mktemp("stub"), KINDS, NODE_SLOTS="4") as running:
+def platform(own_corner: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with stub_platform(own_corner, tmp_path_factory.mktemp("stub"), KINDS, NODE_SLOTS="4") as running:
         running.start("node")
         yield running
 

@@ -7,8 +7,8 @@ import pytest
 
 from services.platform import Platform, wait_until
 from services.stack import Stack
-from tests.acceptance.conftest import own_stack
 from tests.acceptance.test_stopping import KINDS, check_that_it_becomes_history
+from tests.own_services import own_stack
 from tests.stub_runs import Run, processes_of, stub_platform
 
 __all__ = ["own_stack"]  # a fixture

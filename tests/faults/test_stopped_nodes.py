@@ -6,7 +6,7 @@ import pytest
 
 from services.platform import wait_until
 from services.stack import Stack
-from tests.acceptance.conftest import own_stack
+from tests.own_services import own_stack
 from tests.stub_platform import StubPlatform
 
 __all__ = ["own_stack"]  # a fixture

@@ -7,12 +7,12 @@ import pytest
 
 from services.platform import wait_until
 from services.stack import Stack
-from tests.acceptance.conftest import own_stack
 from tests.acceptance.viewers import Viewer
 from tests.faults import invariants, moments
 from tests.faults.cells import Cell
 from tests.faults.rig import LONG, STUB, Rig
 from tests.faults.victims import FREEZE, KILL, find
+from tests.own_services import own_stack
 
 __all__ = ["own_stack"]  # a fixture
 AROUND = (("S3", "web", "results", "recorder"), ("RabbitMQ",), ("PostgreSQL",))
