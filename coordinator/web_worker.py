@@ -1,12 +1,15 @@
 """gunicorn's worker as hostile clients need it: what is no HTTP request is answered in JSON like everything else, and a
-client that takes nothing of its answer is let go."""
+client that takes nothing of its answer is let go. And nobody who asks for nothing holds up the end of the process."""
 
 import json
 import socket
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
+from gevent import Greenlet, getcurrent
 from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
@@ -17,12 +20,38 @@ REFUSALS: dict[type[Exception], tuple[int, str, str]] = {
     errors.LimitRequestHeaders: (431, "headers_too_large", "The request has too many headers, or too long ones: {}."),
     errors.ExpectationFailed: (417, "expectation_failed", "Of 'Expect', only '100-continue' is understood here: {}."),
 }
+IDLE_SECONDS = 1.0
+"""So long may a request be on its way when the process is told to end."""
 OUR_OWN = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, errors.ConfigurationProblem)
 """What looks like a client's mistake, and is none."""
 
 
 class WebWorker(GeventWorker):
     """Serves one process's connections."""
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self._waiting: dict[Greenlet, float] = {}
+        """Those whose clients have not sent their next request yet, and since when."""
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Around the wait for a request, which is all that gunicorn needs it for."""
+        its = getcurrent()
+        self._waiting[its] = time.monotonic()
+        try:
+            with super().timeout_ctx():
+                yield
+        finally:
+            del self._waiting[its]
+
+    def notify(self) -> None:
+        """Called once a second. Where the process is to end, connections without a request are closed."""
+        super().notify()
+        if not self.alive:
+            for its, since in list(self._waiting.items()):
+                if time.monotonic() - since > IDLE_SECONDS:
+                    its.kill(StopIteration, block=False)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         with suppress(OSError):  # a socket in the file system has no such option

@@ -143,9 +143,16 @@ class Platform:
 
     def stop(self) -> None:
         """Stops all that run, at the same time."""
+        self._end(Process.stop)
+
+    def kill(self) -> None:
+        """SIGKILL for all that run: for tests, which need not wait for the end of what goes on."""
+        self._end(Process.kill)
+
+    def _end(self, end: Callable[[Process], None]) -> None:
         with ThreadPoolExecutor(len(self._processes) or 1) as pool:
-            for stopped in [pool.submit(process.stop) for process in self._processes.values()]:
-                stopped.result()
+            for ended in [pool.submit(end, process) for process in self._processes.values()]:
+                ended.result()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -155,7 +162,7 @@ class Platform:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self.kill()
 
 
 def enrolment(said: str) -> dict[str, str]:

@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
+import requests
 
 from coordinator.live.service import CHECK_SECONDS
 from services.platform import Platform, wait_until
@@ -24,6 +26,8 @@ SUMMARIES = 120
 BIG_MODEL = bytes(range(256)) * 40_000
 REPAIRED_SECONDS = CHECK_SECONDS + 5
 """A comparison with the record, and what it takes on a busy machine."""
+HELD_UP_SECONDS = 15
+"""Less than the 20 that gunicorn waits for those that are served."""
 TRY_AGAIN = 1013
 
 
@@ -95,6 +99,16 @@ def test_a_model_whose_sender_is_killed_in_the_middle_comes_whole_from_another(
     assert farewell(slow) == ([], 1006)
     again = Faithful(two_webs, run_id).finish()
     assert (again.seqs, again.binaries) == (list(range(1, 9)), [BIG_MODEL])
+
+
+def test_an_idle_connection_does_not_hold_up_the_end_of_the_web(two_webs: Platform) -> None:
+    with requests.Session() as idle:
+        assert idle.get(f"{two_webs.url}/livez", timeout=10).headers["Connection"] == "keep-alive"
+        main = two_webs.process("web").pid or 0
+        serving = workers(two_webs)
+        os.kill(main, signal.SIGTERM)
+        wait_until(lambda: not any(map(psutil.pid_exists, [main, *serving])), HELD_UP_SECONDS, "the end of the web")
+    two_webs.start("web")
 
 
 def test_while_the_webs_broker_is_away_its_viewers_are_served_from_the_record(
