@@ -6,8 +6,13 @@ VENV := .venv/bin
 ARGS ?=
 # `make run ONCE=1` is `make run ARGS=--once`.
 ONCE_1 := --once
-# A test file to each core; in the order of pyproject.toml, which begins with the longest, so that both end together.
-IN_PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# One more than the two cores of a small machine, since tests wait as often as they work. In the order of pyproject.toml,
+# which begins with the longest files, so that all end together.
+WORKERS ?= 3
+IN_PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Containers like to set it; here some hundred programs are started, and each would compile our code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test heavy faults fuzz soak rabbitmq4 broker lint lock audit bench services clean clean-data distclean not-running
