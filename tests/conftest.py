@@ -1,6 +1,5 @@
 """Real services, started once and only when a test asks for them; a fresh database for every test that wants one."""
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from services.platform import Platform
 from services.stack import Stack
 from tests.brokers import broker_of_tests, virtual_host
 from tests.corners import database_url, sql
+from tests.databases import Databases
 from tests.jobs import bearer
 from tests.people import of_node
 from tests.played_node import PlayedNode
@@ -47,7 +47,6 @@ _quick = hypothesis.settings(
 hypothesis.settings.register_profile("quick", _quick)
 hypothesis.settings.register_profile("deep", _quick, max_examples=200, stateful_step_count=80)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
-_numbers = itertools.count(1)
 _storages: dict[str, Storage] = {}  # boto3 takes half a second to make a client
 
 
@@ -115,13 +114,10 @@ def template(stack: Stack) -> Template:
     return made
 
 
-@contextmanager
-def fresh_database(stack: Stack, template: Template) -> Iterator[str]:
-    """The name of a new database, which is dropped at the end."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    sql(stack, f"CREATE DATABASE {name} TEMPLATE {template.name}")
-    yield name
-    sql(stack, f"DROP DATABASE {name} WITH (FORCE)", "postgres")  # only it may end a vacuum that is at it
+@pytest.fixture(scope="session")
+def databases(stack: Stack, template: Template) -> Databases:
+    """Of which every test that wants one gets its own."""
+    return Databases(stack, template.name)
 
 
 @contextmanager
@@ -138,15 +134,15 @@ def running(config: Config) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def database(stack: Stack, template: Template) -> Iterator[str]:
-    with fresh_database(stack, template) as name:
+def database(databases: Databases) -> Iterator[str]:
+    with databases.lent() as name:
         yield name
 
 
 @pytest.fixture(scope="module")
-def shared_client(stack: Stack, template: Template) -> Iterator[FlaskClient]:
+def shared_client(stack: Stack, databases: Databases) -> Iterator[FlaskClient]:
     """One client for all tests of a module: for requests that leave nothing behind."""
-    with fresh_database(stack, template) as name, running(config_of(stack, name)) as app:
+    with databases.lent() as name, running(config_of(stack, name)) as app:
         yield app.test_client()
 
 

@@ -6,6 +6,7 @@ Made in half a second, where services of one's own take seconds of both processo
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psycopg2
@@ -14,11 +15,19 @@ from services.stack import Stack
 from tests.brokers import virtual_host
 
 
+@contextmanager
+def connect(stack: Stack, user: str = "train_jobs", database: str | None = None) -> Iterator[Any]:
+    """A connection without transactions. The user "postgres" may do everything."""
+    url = stack.env["DATABASE_URL"] if database is None else database_url(stack, database)
+    address = url.replace("+psycopg2", "").replace("//train_jobs:", f"//{user}:")
+    with closing(psycopg2.connect(address)) as connection:
+        connection.autocommit = True
+        yield connection
+
+
 def sql(stack: Stack, statement: str, user: str = "train_jobs") -> None:
     """One statement outside any transaction."""
-    url = stack.env["DATABASE_URL"].replace("+psycopg2", "").replace("//train_jobs:", f"//{user}:")
-    with closing(psycopg2.connect(url)) as connection:
-        connection.autocommit = True
+    with connect(stack, user) as connection:
         connection.cursor().execute(statement)
 
 

@@ -36,7 +36,8 @@ from tests.attacks.hostile import MARK, places, planted, some, texts
 from tests.attacks.raw import CLOSE, ask, request
 from tests.attacks.web import Web
 from tests.brokers import virtual_host
-from tests.conftest import Template, database_url, fresh_database
+from tests.corners import database_url
+from tests.databases import Databases
 from tests.jobs import URL
 from tests.stub_platform import StubPlatform
 from tests.stub_trainings import stub_body
@@ -78,11 +79,11 @@ class Attacked:
 
 
 @pytest.fixture(scope="module")
-def attacked(stack: Stack, template: Template, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+def attacked(stack: Stack, databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     """Its own database and virtual host, for a node that takes whatever is there."""
     folder = tmp_path_factory.mktemp("attacked")
     with (
-        fresh_database(stack, template) as database,
+        databases.lent() as database,
         virtual_host(stack.env["BROKER_URL"], stack.env["FLOWER_BROKER_API"]) as vhost,
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):

@@ -21,8 +21,9 @@ from coordinator.pipeline.receiver import reported
 from coordinator.sweeper import Sweeper
 from services.stack import Stack
 from tests import builds
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import config_of, running
 from tests.contract.test_permissions import EXPECTED
+from tests.databases import Databases
 from tests.integration.database import change, rows
 from tests.jobs import URL, body
 from tests.played_node import MODEL, PlayedNode
@@ -56,8 +57,8 @@ READ_ONLY = {
 
 
 @pytest.fixture(scope="module")
-def its(stack: Stack, template: Template) -> Iterator[Studio]:
-    with fresh_database(stack, template) as name, running(config_of(stack, name)) as app:
+def its(stack: Stack, databases: Databases) -> Iterator[Studio]:
+    with databases.lent() as name, running(config_of(stack, name)) as app:
         steps.connect(parts(app).storage, parts(app).publisher, parts(app).config)
         made = studio(app)
         PlayedNode(app, made.people.headers("other node")).post("/hello", {"slots": 1, "life": str(uuid4())})

@@ -14,7 +14,8 @@ from coordinator.pipeline import steps
 from coordinator.pipeline.receiver import reported
 from coordinator.sweeper import Sweeper
 from services.stack import Stack
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import config_of, running
+from tests.databases import Databases
 from tests.integration.database import change, rows
 from tests.jobs import URL, body, phase
 from tests.played_node import PlayedNode
@@ -25,8 +26,8 @@ FROM = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
 
 
 @pytest.fixture(scope="module")
-def its(stack: Stack, template: Template) -> Iterator[Studio]:
-    with fresh_database(stack, template) as name, running(config_of(stack, name)) as app:
+def its(stack: Stack, databases: Databases) -> Iterator[Studio]:
+    with databases.lent() as name, running(config_of(stack, name)) as app:
         steps.connect(parts(app).storage, parts(app).publisher, parts(app).config)
         yield studio(app)
         reported.disconnect(dispatch_uid="pipeline")

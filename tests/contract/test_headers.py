@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 from coordinator.accounts import tokens
 from services.platform import Platform
 from services.stack import Stack
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import config_of, running
+from tests.databases import Databases
 from tests.jobs import bearer
 
 PLAY = "https://play.example.com"
@@ -18,19 +19,19 @@ LIST = "/api/v1/train-jobs"
 
 
 @pytest.fixture(scope="module")
-def open_client(stack: Stack, template: Template) -> Iterator[FlaskClient]:
+def open_client(stack: Stack, databases: Databases) -> Iterator[FlaskClient]:
     """Of a web behind a proxy, for the pages of one origin."""
     settings = {"allowed_origins": f"{PLAY}, https://other.example", "public_url": "https://train.example.com",
                 "trusted_proxies": "127.0.0.1"}  # fmt: skip
-    with fresh_database(stack, template) as name, running(config_of(stack, name, **settings)) as app:
+    with databases.lent() as name, running(config_of(stack, name, **settings)) as app:
         yield app.test_client()
 
 
 @pytest.fixture(scope="module")
-def named_client(stack: Stack, template: Template) -> Iterator[FlaskClient]:
+def named_client(stack: Stack, databases: Databases) -> Iterator[FlaskClient]:
     """Of a web that knows its name, and no origin beside."""
     with (
-        fresh_database(stack, template) as name,
+        databases.lent() as name,
         running(config_of(stack, name, public_url="https://a.example")) as app,
     ):
         yield app.test_client()

@@ -19,7 +19,8 @@ from coordinator.models import AuditEntry
 from coordinator.parts import parts
 from coordinator.permissions import Role
 from services.stack import Stack
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import config_of, running
+from tests.databases import Databases
 from tests.issuer import ISSUER, SECRET, SETTINGS, KeyServer, by_secret, claims, key_server, rsa, session, signed
 from tests.jobs import URL, Client, bearer, body
 from tests.people import people
@@ -35,9 +36,9 @@ def keys() -> Iterator[KeyServer]:
 
 
 @pytest.fixture(scope="module")
-def app(stack: Stack, template: Template, keys: KeyServer) -> Iterator[Flask]:
+def app(stack: Stack, databases: Databases, keys: KeyServer) -> Iterator[Flask]:
     """Trusts the issuer of these keys and a NextAuth. Each test has users of its own."""
-    with fresh_database(stack, template) as name:
+    with databases.lent() as name:
         config = config_of(stack, name, auth_jwks_url=keys.url, nextauth_secret=SECRET, **SETTINGS)
         with running(config) as made:
             yield made

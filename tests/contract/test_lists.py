@@ -15,7 +15,8 @@ from coordinator.parts import parts
 from coordinator.pipeline import steps
 from coordinator.pipeline.receiver import reported
 from services.stack import Stack
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import config_of, running
+from tests.databases import Databases
 from tests.integration.database import change, rows
 from tests.jobs import URL, Client, bearer, body
 from tests.played_node import PlayedNode
@@ -33,8 +34,8 @@ FROM users JOIN teams ON personal_of = users.id, generate_series(1, :count) AS n
 
 
 @pytest.fixture(scope="module")
-def its(stack: Stack, template: Template) -> Iterator[Studio]:
-    with fresh_database(stack, template) as name, running(config_of(stack, name)) as app:
+def its(stack: Stack, databases: Databases) -> Iterator[Studio]:
+    with databases.lent() as name, running(config_of(stack, name)) as app:
         steps.connect(parts(app).storage, parts(app).publisher, parts(app).config)
         yield studio(app)
         reported.disconnect(dispatch_uid="pipeline")

@@ -17,7 +17,8 @@ from coordinator.pipeline import steps
 from coordinator.pipeline.receiver import reported
 from services.platform import Platform
 from services.stack import Stack
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import config_of, running
+from tests.databases import Databases
 from tests.integration.live import connect, farewell
 from tests.issuer import AUDIENCE, ISSUER, SECRET, by_secret
 from tests.jobs import URL, bearer, body
@@ -75,10 +76,10 @@ SOCKETS = {"/ws/v1/client-stream": READ}
 
 
 @pytest.fixture(scope="module")
-def its(stack: Stack, template: Template) -> Iterator[Studio]:
+def its(stack: Stack, databases: Databases) -> Iterator[Studio]:
     """One studio for all: what a test changes, it makes for itself."""
     trusts = {"auth_issuer": ISSUER, "auth_audience": AUDIENCE, "auth_jwt_secret": SECRET, "auth_scope": "admin"}
-    with fresh_database(stack, template) as name, running(config_of(stack, name, **trusts)) as app:
+    with databases.lent() as name, running(config_of(stack, name, **trusts)) as app:
         steps.connect(parts(app).storage, parts(app).publisher, parts(app).config)
         yield studio(app)
         reported.disconnect(dispatch_uid="pipeline")
