@@ -27,6 +27,8 @@ class Membership:
     role: str
     is_personal: bool
     since: datetime
+    issuer: str | None
+    """Who signs the user in, if not we ourselves: then his name is his own choice."""
 
 
 def created(name: str, owner: User) -> Team:
@@ -107,14 +109,16 @@ def remove(team_id: UUID, user: User) -> None:
 
 def memberships(*, team_id: UUID | None = None, user_id: UUID | None = None) -> list[Membership]:
     """Of a team, of a user, or all."""
-    wanted = select(Team.name, User.name.label("user"), Member.role, Team.personal_of, Member.created_at)
+    wanted = select(Team.name, User.name.label("user"), Member.role, Team.personal_of, Member.created_at,
+                    User.issuer)  # fmt: skip
     wanted = wanted.join(Member, Member.team_id == Team.id).join(User, User.id == Member.user_id)
     if team_id:
         wanted = wanted.where(Team.id == team_id)
     if user_id:
         wanted = wanted.where(User.id == user_id)
     rows = db.session.execute(wanted.order_by(Team.name, User.name))
-    return [Membership(row.name, row.user, row.role, row.personal_of is not None, row.created_at) for row in rows]
+    return [Membership(row.name, row.user, row.role, row.personal_of is not None, row.created_at, row.issuer)
+            for row in rows]  # fmt: skip
 
 
 def _lock(team_id: UUID) -> None:

@@ -37,7 +37,7 @@ def team(its: Membership) -> TeamForm:
 
 def member(its: Membership) -> MemberForm:
     """Somebody in a team."""
-    return {"user": its.user, "role": its.role, "since": its.since.isoformat()}
+    return {"user": its.user, "role": its.role, "since": its.since.isoformat(), "issuer": its.issuer}
 
 
 def _moment(at: datetime | None) -> str | None:

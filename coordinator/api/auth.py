@@ -81,7 +81,10 @@ def guard() -> None:
     need = need_of(current_app.view_functions[rule.endpoint])
     if need is None:
         raise NotAllowed("Nobody has said who may use this address, so nobody may.")
-    if need.of in (Door.ANYBODY, Door.ITS_OWN) or (need.guests and _is_guest()):
+    if need.of in (Door.ANYBODY, Door.ITS_OWN):
+        return
+    if need.guests and _is_guest():
+        _begin_turn(None)
         return
     g.bearer = bearer(shown(tokens.of_header(request.headers.get("Authorization"))))
     audit.act_as(_actor())
@@ -89,11 +92,15 @@ def guard() -> None:
         node_id()
     elif isinstance(need.of, Action):
         who = user()
-        pacing.check_request(who)
-        g.turn = ExitStack()
-        g.turn.enter_context(pacing.turn_of(who))
+        _begin_turn(who)
         if need.of not in OF_A_THING:
             permissions.require(who, need.of)
+
+
+def _begin_turn(who: Caller | None) -> None:
+    pacing.check_request(who)
+    g.turn = ExitStack()
+    g.turn.enter_context(pacing.turn_of(who))
 
 
 def _end_turn(answer: Response) -> Response:

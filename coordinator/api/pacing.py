@@ -1,7 +1,7 @@
 """How often somebody may ask, and how many WebSockets he may have; in each web process, before it costs anything."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from typing import TypeVar
@@ -22,11 +22,10 @@ OF_ONE_CLIENT = 64
 """Bits of an IPv6 address that are the same in all that one client may take."""
 
 
-def check_request(who: Caller) -> None:
+def check_request(who: Caller | None) -> None:
     """One more request of this user in this team. Raises TooManyRequests."""
-    pace, granted = parts(current_app).meters.requests, allowance.granted(who)
-    for key, whose, limits in ((who.user_id, f"User {who.name!r}", granted.user),
-                               (who.team_id, f"Team {who.team!r}", granted.team)):  # fmt: skip
+    pace = parts(current_app).meters.requests
+    for key, whose, limits in _counted(who):
         most = limits["requests_per_minute"]
         if seconds := pace.take(key, most):
             raise TooManyRequests(
@@ -36,12 +35,11 @@ def check_request(who: Caller) -> None:
 
 
 @contextmanager
-def turn_of(who: Caller) -> Iterator[None]:
+def turn_of(who: Caller | None) -> Iterator[None]:
     """One of the requests of this user in this team that are at work. Waits for it. Raises TooManyRequests."""
-    at_once, granted = parts(current_app).meters.at_once, allowance.granted(who)
+    at_once = parts(current_app).meters.at_once
     with ExitStack() as turns:
-        for key, whose, limits in ((who.user_id, f"User {who.name!r}", granted.user),
-                                   (who.team_id, f"Team {who.team!r}", granted.team)):  # fmt: skip
+        for key, whose, limits in _counted(who):
             most = limits["requests_at_once"]
             if not turns.enter_context(at_once.turn(key, most, TURN_SECONDS)):
                 raise TooManyRequests(
@@ -79,27 +77,28 @@ def counting_wrong_ones(look_up: Callable[[], T], *, is_known: bool) -> T:
 
 @contextmanager
 def socket_of(who: Caller | None) -> Iterator[None]:
-    """One more WebSocket of this user, for as long as it lasts; None is an old game, which counts for its address.
-
-    Raises TooMany.
-    """
-    held, limits = parts(current_app).meters.sockets, parts(current_app).limits
-    if who is None:
-        keys = {f"Address {_network()}": (f"guest {_network()}", limits.users["sockets"])}
-    else:
-        granted = allowance.granted(who)
-        keys = {f"User {who.name!r}": (str(who.user_id), granted.user["sockets"]),
-                f"Team {who.team!r}": (str(who.team_id), granted.team["sockets"])}  # fmt: skip
-    for whose, (key, most) in keys.items():
-        if most and held.count(key) >= most:
-            raise TooMany(f"{whose} has {held.count(key)} WebSockets here, and may have {most}. Close some, or come "
-                          "back later. Ask the operator for more (limit 'sockets').", SOCKETS_SECONDS)  # fmt: skip
-    names = [key for key, _ in keys.values()]
-    held.add(*names)
+    """One more WebSocket of this user, for as long as it lasts. Raises TooMany."""
+    held, keys = parts(current_app).meters.sockets, list[str]()
+    for key, whose, limits in _counted(who):
+        most, has = limits["sockets"], held.count(str(key))
+        if most and has >= most:
+            raise TooMany(f"{whose} has {has} WebSockets here, and may have {most}. Close some, or come back later. "
+                          "Ask the operator for more (limit 'sockets').", SOCKETS_SECONDS)  # fmt: skip
+        keys.append(str(key))
+    held.add(*keys)
     try:
         yield
     finally:
-        held.remove(*names)
+        held.remove(*keys)
+
+
+def _counted(who: Caller | None) -> list[tuple[Hashable, str, Mapping[str, int]]]:
+    """Who is counted, what sentences call him, and his limits: the user, and his team; None is an old game, for whose
+    address a user's usual limits hold."""
+    if who is None:
+        return [(f"guest {_network()}", f"Address {_network()}", parts(current_app).limits.users)]
+    its = allowance.granted(who)
+    return [(who.user_id, f"User {who.name!r}", its.user), (who.team_id, f"Team {who.team!r}", its.team)]
 
 
 def _network() -> str:

@@ -161,6 +161,8 @@ def test_a_member_of_a_team_reaches_it_by_a_token_of_his_own(app: Flask, client:
         teams.put(team.id, users.named("member"), Role.MEMBER)
     made = client.post("/api/v1/tokens", json={"name": "lab", "team": "lab"}, headers=his).json
     assert client.post(URL, json=body(), headers=bearer(made["token"])).json["team"] == "lab"
+    listed = client.get("/api/v1/teams/lab/members", headers=bearer(made["token"])).json
+    assert {it["user"]: it["issuer"] for it in listed} == {"member": ISSUER, "owner": None}
     otherwise(auth_scope="write")
     assert client.post("/api/v1/tokens", json={"name": "lab"}, headers=his).status_code == 403
 

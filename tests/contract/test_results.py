@@ -123,6 +123,18 @@ def test_nothing_but_the_model_is_served_without_a_token(for_old_games: Client, 
     assert for_old_games.get(f"{URL}/{trained}{path}").status_code == 401
 
 
+def test_old_games_of_one_address_may_ask_as_often_as_one_user(config: Config, trained: str) -> None:
+    served = replace(config, serve_games_without_token=True, limits_of_users="requests_per_minute=12")
+    with running(served) as app:
+        path = f"{URL}/{trained}/nn-model"
+        answers = [app.test_client().get(path) for _ in range(3)]
+        assert [it.status_code for it in answers] == [200, 200, 429]
+        assert answers[-1].headers["Retry-After"] == "5"
+        assert (answers[-1].json or {})["detail"].startswith("Address 127.0.0.1 may send 12 requests a minute")
+        other = {"REMOTE_ADDR": "192.0.2.7"}
+        assert app.test_client().get(path, environ_base=other).status_code == 200
+
+
 def test_a_deleted_runs_model_is_gone(client: Client, for_old_games: Client, owner: Headers, trained: str) -> None:
     client.delete(f"{URL}/{trained}", headers=owner)
     assert client.get(f"{URL}/{trained}/nn-model", headers=owner).status_code == 404

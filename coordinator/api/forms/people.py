@@ -67,6 +67,8 @@ class MemberForm(TypedDict):
     user: str
     role: RoleInTeam
     since: Moment
+    issuer: str | None
+    """Who signs him in, where that is somebody else: then his name was his own choice."""
 
 
 class UserForm(TypedDict):
