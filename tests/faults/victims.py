@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -26,7 +27,10 @@ SUPERVISED = (*PROGRAMS, "node main", *SERVICES)
 LONG_FREEZE_SECONDS = LEASE_SECONDS + 2
 """For those who keep up a lease, and so lose it."""
 FREEZE_SECONDS = 3
-KEEP_LEASES = ("web", "pool child", "PostgreSQL")
+POOL_CHILD = "pool child"
+KEEP_LEASES = ("web", POOL_CHILD, "PostgreSQL")
+LOSE_SECONDS = 60
+"""For a lease that nobody keeps up to end: it lasts longer where the web was too busy to beat."""
 AWAY_SECONDS = 1
 """For which what has ended stays away."""
 END_SECONDS = 60
@@ -44,6 +48,12 @@ class Victim:
     """Of the program or service; of the node, where it is something of a node."""
     pids: list[int]
     """What is frozen; the first is what is killed."""
+    run_id: str = ""
+    """Of the job that is hit."""
+
+    def open_attempts(self) -> set[tuple[Any, ...]]:
+        """Of that job, by number."""
+        return {*self.rig.query("SELECT number FROM attempts WHERE run_id = %s AND ended_at IS NULL", self.run_id)}
 
 
 def find(rig: Rig, component: str, run_id: str) -> Victim:
@@ -53,13 +63,13 @@ def find(rig: Rig, component: str, run_id: str) -> Victim:
     if pid is None:
         raise LookupError(f"{name} does not run.")
     if name == component:
-        return Victim(rig, component, name, [pid, *shim.descendants(pid)])
+        return Victim(rig, component, name, [pid, *shim.descendants(pid)], run_id)
     finders: dict[str, Callable[[], int]] = {
         "node main": lambda: pid, "pool child": lambda: _pool_child(pid),
         "shim": lambda: _shim(rig, run_id), "trainer": lambda: _trainer(rig, run_id),
         "environment": lambda: _environment(rig, run_id),
     }  # fmt: skip
-    return Victim(rig, component, name, [finders[component]()])
+    return Victim(rig, component, name, [finders[component]()], run_id)
 
 
 def _pool_child(main: int) -> int:
@@ -114,12 +124,15 @@ def hit(victim: Victim, how: str) -> Callable[[], None]:
 
 def _freeze(victim: Victim) -> Callable[[], None]:
     seconds = LONG_FREEZE_SECONDS if victim.component in KEEP_LEASES else FREEZE_SECONDS
-    thaw_at = time.monotonic() + seconds
+    thaw_at, held = time.monotonic() + seconds, victim.open_attempts() if victim.component == POOL_CHILD else set()
     _send(victim.pids, signal.SIGSTOP)
 
     def thaw() -> None:
         threading.Event().wait(max(0.0, thaw_at - time.monotonic()))
-        _send(victim.pids, signal.SIGCONT)
+        try:
+            wait_until(lambda: not (held and held & victim.open_attempts()), LOSE_SECONDS, "the end of a lost lease")
+        finally:
+            _send(victim.pids, signal.SIGCONT)
 
     return thaw
 
