@@ -21,7 +21,8 @@ from coordinator.errors import NotAuthenticated
 from coordinator.extensions import db
 from coordinator.models import Token
 from services.stack import Stack
-from tests.conftest import Template, config_of, fresh_database, running
+from tests.conftest import Template, config_of, running
+from tests.databases import Databases
 from tests.jobs import bearer
 
 BY_CHANCE = 5.0
@@ -33,10 +34,10 @@ Taking = Callable[[str], float]
 
 
 @pytest.fixture(scope="module")
-def app(stack: Stack, template: Template) -> Iterator[Flask]:
+def app(stack: Stack, databases: Databases) -> Iterator[Flask]:
     """One that counts no wrong tokens."""
     with (
-        fresh_database(stack, template) as name,
+        databases.lent() as name,
         running(config_of(stack, name, wrong_tokens_per_minute=0)) as made,
         made.test_request_context(),
     ):
