@@ -2,6 +2,7 @@
 client that takes nothing of its answer is let go. And nobody who asks for nothing holds up the end of the process."""
 
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -28,6 +29,10 @@ OUR_OWN = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName, error
 
 class WebWorker(GeventWorker):
     """Serves one process's connections."""
+
+    def init_process(self) -> None:
+        self.log.error_log.addFilter(_is_news)
+        super().init_process()
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -73,6 +78,11 @@ class WebWorker(GeventWorker):
         self.log.info("Refused from %s: %s", addr[0] if addr else "a local socket", exc)
         with suppress(OSError):  # it has gone
             util.write_nonblock(client, _answer(status, code, sentence.format(str(exc)[:200].rstrip("."))))
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a client took nothing for so long that its connection ended, while its next request was awaited."""
+    return not (record.exc_info and isinstance(record.exc_info[1], TimeoutError))
 
 
 def _answer(status: int, code: str, detail: str) -> bytes:

@@ -1,7 +1,6 @@
 """The door of the REST API: who calls, and what each route says that it needs. A route that says nothing is closed."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -67,7 +66,7 @@ def needs(of: Action | Door, *, guests: bool = False) -> Callable[[View], View]:
 def register(app: Flask) -> None:
     """From now on each request is looked at before its route sees it."""
     app.before_request(guard)
-    app.after_request(_end_turn)
+    app.after_request(_answered)
     app.teardown_request(_forget)
 
 
@@ -84,7 +83,7 @@ def guard() -> None:
     if need.of in (Door.ANYBODY, Door.ITS_OWN):
         return
     if need.guests and _is_guest():
-        _begin_turn(None)
+        _let_in(None)
         return
     g.bearer = bearer(shown(tokens.of_header(request.headers.get("Authorization"))))
     audit.act_as(_actor())
@@ -92,27 +91,25 @@ def guard() -> None:
         node_id()
     elif isinstance(need.of, Action):
         who = user()
-        _begin_turn(who)
+        _let_in(who)
         if need.of not in OF_A_THING:
             permissions.require(who, need.of)
 
 
-def _begin_turn(who: Caller | None) -> None:
+def _let_in(who: Caller | None) -> None:
     pacing.check_request(who)
-    g.turn = ExitStack()
-    g.turn.enter_context(pacing.turn_of(who))
+    pacing.begin_turn(who)
 
 
-def _end_turn(answer: Response) -> Response:
+def _answered(answer: Response) -> Response:
     """Now, and not when all of it is sent: a client may take its time."""
-    if (turn := g.pop("turn", None)) is not None:
-        turn.close()
+    pacing.end_turn()
     return answer
 
 
 def _forget(_: BaseException | None) -> None:
     """Whatever became of the request."""
-    _end_turn(Response())
+    pacing.end_turn()
     audit.act_as(None)
 
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from typing import TypeVar
 
-from flask import current_app, request
+from flask import current_app, g, request
 
 from ..errors import NotAuthenticated, TooMany, TooManyRequests
 from ..limiting import allowance
@@ -32,6 +32,28 @@ def check_request(who: Caller | None) -> None:
                 f"{whose} may send {most} requests a minute, and has sent more. Try again in {math.ceil(seconds)} s.",
                 seconds,
             )
+
+
+def begin_turn(who: Caller | None) -> None:
+    """From now on the request is one of those at work, until `end_turn`. Waits for it. Raises TooManyRequests."""
+    g.turn, g.turn_is_of = ExitStack(), who
+    g.turn.enter_context(turn_of(who))
+
+
+def end_turn() -> None:
+    """Of a request that has one."""
+    if (turn := g.pop("turn", None)) is not None:
+        turn.close()
+
+
+@contextmanager
+def without_turn() -> Iterator[None]:
+    """While a client takes its time to send a body, others of the same user may be at work."""
+    had_one = "turn" in g
+    end_turn()
+    yield
+    if had_one:
+        begin_turn(g.turn_is_of)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from wire.names import MAX_PRIORITY
 
 from ..errors import BadRequest, BodyTooLarge
 from ..jobs import Request
+from . import pacing
 
 TOO_LARGE = "The body may have at most {} bytes."
 PRINTABLE, WITHOUT_NUL = f"^[^{HOSTILE}]+$", r"^[^\x00]*$"
@@ -189,7 +190,8 @@ class Hello(Body):
 def body(schema: type[T]) -> T:
     """The request's body. Raises BadRequest (or BodyTooLarge) with a sentence on what is wrong with it."""
     try:
-        raw = request.get_data(cache=False)
+        with pacing.without_turn():
+            raw = request.get_data(cache=False)
     except RequestEntityTooLarge:
         raise BodyTooLarge(TOO_LARGE.format(request.max_content_length)) from None
     except ClientDisconnected:

@@ -117,7 +117,7 @@ def test_who_takes_nothing_of_an_answer_is_let_go(platform: Platform) -> None:
                 line.sendall(request(f"GET {URL} HTTP/1.1", f"Authorization: Bearer {platform.token}"))
         assert _is_served(platform, its_port)
         wait_until(lambda: not _is_served(platform, its_port), LET_GO_SECONDS, "the end of the connection")
-    assert "Traceback" not in platform.log("web")
+    assert "Traceback" not in platform.log("web"), platform.log("web")[-3000:]
 
 
 def _is_served(platform: Platform, port: int) -> bool:
