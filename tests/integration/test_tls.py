@@ -1,6 +1,7 @@
 """TLS to RabbitMQ and to the coordinator: verified, always; what is not trusted is refused with a sentence."""
 
 import io
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -45,8 +46,10 @@ def port(stack: Stack, trusted: Authority) -> int:
     """Where RabbitMQ speaks TLS."""
     if stack.rabbitmq is None:
         pytest.skip("The broker is somebody else's.")
+    its = shutil.copytree(trusted.ca.parent, stack.rabbitmq.folder / "tls")  # the one folder that it is sure to see
+    inside = Authority(*(its / path.name for path in (trusted.ca, trusted.certificate, trusted.key)))
     (made,) = free_ports(1, set())
-    stack.rabbitmq.ctl("eval", "ssl:start(), " + LISTEN.format(port=made, its=trusted).strip())
+    stack.rabbitmq.ctl("eval", "ssl:start(), " + LISTEN.format(port=made, its=inside).strip())
     return made
 
 
