@@ -26,6 +26,11 @@ from ..models import Attempt, Job, Outbox
 log = logging.getLogger(__name__)
 ON_ITS_WAY = timedelta(seconds=10)
 """A training taken from the queue may be so far from its claim, or from being put back at its old place."""
+SENT_AGAIN = (
+    "%s of the trainings that were sent to the queue %s have left it, and no node has begun them; one was sent %s "
+    "times. They are sent again. If that goes on, look who consumes from the queue: a node that takes trainings and "
+    "begins none is to be revoked."
+)
 _AGAIN = update(Outbox).values(sent_at=None)
 _IS_OLD = (Outbox.sent_at < func.now() - RESEND_TRAINING_AFTER, Outbox.task == TASK_TRAIN)
 
@@ -45,7 +50,7 @@ def overtaken() -> None:
         .group_by(Job.queue, Job.priority)
         .subquery()
     )
-    _warn(_send_again(
+    _tell(_send_again(
         *_IS_OLD, Outbox.queue == newest_taken.c.queue, Outbox.priority == newest_taken.c.priority,
         Outbox.sent_at < newest_taken.c.sent_at,
     ))  # fmt: skip
@@ -56,7 +61,7 @@ def lost(celery: Celery) -> None:
     queues = db.session.scalars(select(Outbox.queue).where(*_IS_OLD).distinct()).all()
     db.session.commit()
     if empty := _empty_ones(celery, queues):
-        _warn(_send_again(*_IS_OLD, Outbox.queue.in_(empty)))
+        _tell(_send_again(*_IS_OLD, Outbox.queue.in_(empty)))
 
 
 def _send_again(*which: Any) -> Sequence[Any]:
@@ -69,13 +74,12 @@ def _send_again(*which: Any) -> Sequence[Any]:
     return rows
 
 
-def _warn(rows: Sequence[Any]) -> None:
-    """Once is a node that was killed at that moment, or a broker without its data; often is a node that swallows."""
+def _tell(rows: Sequence[Any]) -> None:
+    """Once is a node that was killed at that moment, or is very busy, or a broker that has lost its data; more often is
+    a node that swallows what it takes."""
     for queue, count in Counter(row.queue for row in rows).items():
         most = max(row.times_sent for row in rows if row.queue == queue)
-        log.warning("%s of the trainings that were sent to the queue %s have left it, and no node has begun them; one "
-                    "was sent %s times. They are sent again. If that goes on, look who consumes from the queue: a node "
-                    "that takes trainings and begins none is to be revoked.", count, queue, most)  # fmt: skip
+        log.log(logging.WARNING if most > 1 else logging.INFO, SENT_AGAIN, count, queue, most)
 
 
 def _empty_ones(celery: Celery, queues: Sequence[str]) -> list[str]:

@@ -122,7 +122,8 @@ def test_all_that_an_emptied_broker_has_lost_is_sent_again(
 def test_a_job_that_is_taken_again_and_again_and_never_begun_says_so_and_the_log_names_the_queue(
     app: Flask, client: Client, owner: Headers, played: PlayedNode, vhost: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A broken or hostile node swallows it."""
+    """A broken or hostile node swallows it. Once may be anything."""
+    caplog.set_level("INFO", resending.__name__)
     (run_id,) = sent_one_by_one(app, client, owner, vhost, 1)
     celery: Celery = broker.make_celery(vhost, "test")
     for times in (1, 2, 3):
@@ -131,9 +132,8 @@ def test_a_job_that_is_taken_again_and_again_and_never_begun_says_so_and_the_log
         time_passes(app)
         with app.app_context():
             resending.lost(celery)
-        told = caplog.messages[-1]
-        assert told.startswith(f"1 of the trainings that were sent to the queue {TRAIN_QUEUE} have left it")
-        assert f"one was sent {times} times" in told
+        told = [(it.levelname, it.getMessage()) for it in caplog.records if it.name == resending.__name__]
+        assert told[-1] == ("WARNING" if times > 1 else "INFO", resending.SENT_AGAIN % (1, TRAIN_QUEUE, times))
         with relaying(app, vhost):
             until_all_is_sent(app)
     celery.close()
