@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections.abc import Callable
 
 import click
 from flask import Flask, current_app
@@ -15,7 +14,6 @@ from .. import nodes as training_nodes
 from ..api import asyncapi, documents, openapi
 from ..broker_logins import BrokerLogins
 from ..dispatching.relay import Relay
-from ..errors import CoordinatorError
 from ..parts import parts
 from ..pipeline import steps
 from ..probe import Probe
@@ -25,8 +23,9 @@ from .cli_accounts import of_teams, of_tokens, users
 from .cli_audit import of_audit
 from .cli_enrolment import enroll_node, revoke_node
 from .cli_limits import limits
+from .sentences import Command, Commands
 
-nodes = AppGroup("nodes", help="Training nodes.")
+nodes = Commands("nodes", help="Training nodes.")
 rabbitmq = AppGroup("broker", help="RabbitMQ.")
 
 
@@ -47,24 +46,17 @@ def register(app: Flask) -> None:
 @click.option("--finish", "how", flag_value="finish", help="Train to the end.")
 def drain_node(name: str, how: str) -> None:
     """Let the training node NAME take nothing new, end its trainings, and then itself."""
-    _told(lambda: training_nodes.drain(name, how))
+    training_nodes.drain(name, how)
 
 
 @nodes.command("release")
 @click.argument("name")
 def release_node(name: str) -> None:
     """Give the training node NAME work again, which it was kept from until it passes its self-check."""
-    _told(lambda: training_nodes.release(name))
+    training_nodes.release(name)
 
 
-def _told(command: Callable[[], None]) -> None:
-    try:
-        command()
-    except CoordinatorError as error:
-        raise click.ClickException(str(error)) from error
-
-
-@click.command("create-bucket")
+@click.command("create-bucket", cls=Command)
 @with_appcontext
 def storage() -> None:
     """Create the bucket S3_BUCKET where it is missing."""
@@ -113,7 +105,7 @@ def messages_document() -> None:
     click.echo(documents.text_of(current_app, "asyncapi", asyncapi.document))
 
 
-@click.command("rejected")
+@click.command("rejected", cls=Command)
 @click.option("--limit", default=20, show_default=True, help="How many of the newest are shown.")
 @with_appcontext
 def rejected(limit: int) -> None:
@@ -144,11 +136,11 @@ def recorder() -> None:
                BrokerLogins(app, its.config).run)  # fmt: skip
 
 
-@click.command("flower")
+@click.command("flower", cls=Command)
 @with_appcontext
 def show_flower() -> None:
     """Show nodes and trainings on web pages, behind a login."""
     from .. import flower
 
     config = parts(current_app).config
-    _told(lambda: flower.serve(config))
+    flower.serve(config)

@@ -3,28 +3,14 @@
 from uuid import UUID
 
 import click
-from flask.cli import AppGroup
 
 from wire.log_lines import one_line
 
 from ..accounts import credentials, installation, teams, tokens
 from ..accounts import users as people
-from ..connections import AWAY
-from ..errors import CoordinatorError
 from ..models import User
 from ..permissions import Role, Scope
-
-
-class Commands(AppGroup):
-    """Says what is wrong in a sentence, as the API does."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except CoordinatorError as error:
-            raise click.ClickException(error.detail) from error
-        except AWAY as error:
-            raise click.ClickException(f"PostgreSQL is away: {str(error).splitlines()[0]}") from error
+from .sentences import Commands
 
 
 def echo(line: str) -> None:

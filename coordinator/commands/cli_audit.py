@@ -7,7 +7,7 @@ import click
 from .. import audit_trail
 from ..accounts import teams
 from ..api import audit_forms
-from .cli_accounts import Commands
+from .sentences import Commands
 
 of_audit = Commands("audit", help="Who changed what, when, from where and why.")
 MOMENTS = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])

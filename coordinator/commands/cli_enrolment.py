@@ -10,7 +10,6 @@ from flask.cli import with_appcontext
 from wire.enrolment import encode, write
 
 from .. import broker, enrolment
-from ..errors import CoordinatorError
 from ..parts import parts
 
 log = logging.getLogger(__name__)
@@ -28,10 +27,7 @@ def enroll_node(name: str, to: Path | None) -> None:
     any more.
     """
     its = parts(current_app).config
-    try:
-        made = enrolment.enroll(its, name)
-    except CoordinatorError as error:
-        raise click.ClickException(error.detail) from error
+    made = enrolment.enroll(its, name)
     _tell(made.left_to_do)
     _declare()
     if to:
@@ -47,10 +43,7 @@ def revoke_node(name: str) -> None:
     """The training node NAME is none any more: its token and its user at RabbitMQ end, and its trainings go on at once
     elsewhere."""
     its = parts(current_app)
-    try:
-        _tell(enrolment.revoke(its.config, its.publisher, name).left_to_do)
-    except CoordinatorError as error:
-        raise click.ClickException(error.detail) from error
+    _tell(enrolment.revoke(its.config, its.publisher, name).left_to_do)
 
 
 def _tell(lines: list[str]) -> None:

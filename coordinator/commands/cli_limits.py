@@ -10,7 +10,7 @@ from ..limiting import usage
 from ..limiting.limit_kinds import KINDS
 from ..models import Team, User
 from ..parts import parts
-from .cli_accounts import Commands
+from .sentences import Commands
 
 limits = Commands("limits", help="How much users and teams may have.")
 NAMES = click.Choice(list(KINDS))

@@ -316,7 +316,11 @@ def test_an_operator_makes_no_token_for_a_team_in_which_he_is_not(client: Client
     assert answer.json["detail"].startswith(f"You are not in team {STUDIO!r}")
 
 
-@pytest.mark.parametrize("command", ["users list", "tokens create ann", "limits list --user ann", "audit export"])
+@pytest.mark.parametrize(
+    "command",
+    ["users list", "tokens create ann", "limits list --user ann", "audit export", "nodes enroll a", "nodes drain a",
+     "rejected"],
+)  # fmt: skip
 def test_a_command_that_finds_no_database_says_so_in_a_sentence(config: Config, command: str) -> None:
     away = replace(config, database_url="postgresql://u:secret@127.0.0.1:1/jobs")
     result = create_app(away).test_cli_runner().invoke(args=command.split())
