@@ -17,8 +17,12 @@ LONGEST_PAUSE_SECONDS = 5
 class Returning(Connection):
     """kombu's own pauses between two tries grow to 30 s, in which jobs would wait for nodes that are there."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, hostname: Any = "localhost", *args: Any, **options: Any) -> None:
+        if str(hostname).startswith("amqp://") and not options.get("transport"):
+            # else kombu looks each time for another library, and holds a lock of Python's imports meanwhile; a pool
+            # child that is forked at that moment would wait for that lock for ever
+            options["transport"] = "pyamqp"
+        super().__init__(hostname, *args, **options)
         self.transport_cls = signing(self.get_transport_cls())  # which the connections of Celery's pools take over
 
     def as_uri(self, *args: Any, **options: Any) -> str:
