@@ -21,7 +21,8 @@ from .queues import is_there, train_queue
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.1
-QUEUE_LOOK_SECONDS = 0.5
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 5.0
+"""Between two looks whether a queue is there: RabbitMQ logs each that is in vain, and one may be missing for days."""
 
 
 class Intake:
@@ -82,7 +83,8 @@ class TakeWhileFree(bootsteps.StartStopStep):
 
     def __init__(self, parent: Any, **options: Any) -> None:
         self._timer: Any = None
-        self._look_again: dict[str, float] = {}
+        self._look_again: dict[str, tuple[float, float]] = {}
+        """Of each queue that was missing: when, and after which pause."""
         super().__init__(parent, **options)
 
     def start(self, parent: Any) -> None:
@@ -102,10 +104,14 @@ class TakeWhileFree(bootsteps.StartStopStep):
         job that waits in it."""
         if consumer.task_consumer.consuming_from(name):
             return True
-        if time.monotonic() < self._look_again.get(name, 0):
+        when, pause = self._look_again.get(name, (0.0, FIRST_PAUSE_SECONDS))
+        if time.monotonic() < when:
             return False
-        self._look_again[name] = time.monotonic() + QUEUE_LOOK_SECONDS
-        return is_there(consumer.connection, name)
+        if is_there(consumer.connection, name):
+            self._look_again.pop(name, None)
+            return True
+        self._look_again[name] = time.monotonic() + pause, min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return False
 
 
 def strategy(task: Any, app: Celery, consumer: Any, **options: Any) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ class Consumer:
         self.app = SimpleNamespace(amqp=SimpleNamespace(queues=self.queues))
         self.task_consumer = SimpleNamespace(consuming_from=self.consuming.__contains__)
         self.connection_errors = ()
+        self.connection = None
         self.add_task_queue = self.consuming.add
         self.cancel_task_queue = self.consuming.remove
 
@@ -43,6 +44,16 @@ def test_a_node_consumes_from_what_is_wanted_and_nothing_else() -> None:
     assert consumer.queues[SPECIAL].queue_arguments["x-expires"] == 3_600_000
     consume_from(consumer, frozenset())
     assert consumer.consuming == set()
+
+
+def test_a_queue_that_is_missing_is_looked_for_ever_more_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
+    consumer, now, looks = Consumer(), 0.0, list[float]()
+    monkeypatch.setattr(intake, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(intake, "is_there", lambda connection, name: looks.append(now) or len(looks) == 7)
+    step = intake.TakeWhileFree(consumer)
+    while not step._is_there(consumer, SPECIAL):
+        now += 0.125
+    assert looks == [0, 0.5, 1.5, 3.5, 7.5, 12.5, 17.5]
 
 
 def test_the_last_slot_stops_all_queues(trainings: list[int]) -> None:
