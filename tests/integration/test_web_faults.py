@@ -108,6 +108,7 @@ def test_an_idle_connection_does_not_hold_up_the_end_of_the_web(two_webs: Platfo
         serving = workers(two_webs)
         os.kill(main, signal.SIGTERM)
         wait_until(lambda: not any(map(psutil.pid_exists, [main, *serving])), HELD_UP_SECONDS, "the end of the web")
+    two_webs.process("web").stop()  # its guard has noticed
     two_webs.start("web")
 
 
