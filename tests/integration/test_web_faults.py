@@ -49,13 +49,14 @@ def begin(node: StubNode, *run_ids: str) -> None:
 
 @pytest.fixture(scope="module")
 def two_webs(platform: Platform) -> Iterator[Platform]:
-    """The platform with two web processes, and afterwards as it was."""
-    before = platform.env["WEB_WORKERS"]
-    for count in ("2", before):
+    """The platform with two web processes, which let an idle connection be, and afterwards as it was."""
+    others = {"WEB_WORKERS": "2", "REQUEST_SECONDS": "75"}
+    before = {name: platform.env[name] for name in others}
+    for settings in (others, before):
         platform.process("web").stop()
-        platform.env["WEB_WORKERS"] = count
+        platform.env.update(settings)
         platform.start("web")
-        if count == "2":
+        if settings is others:
             wait_until(lambda: len(workers(platform)) == 2, 20, "both web processes")
             yield platform
 
