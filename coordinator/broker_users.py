@@ -66,7 +66,7 @@ class BrokerUsers:
 
     def names(self) -> set[str]:
         """Of all users there are."""
-        return {str(its["name"]) for its in self._list("/users")}
+        return {str(its.get("name")) for its in self._list("/users")}
 
     def make(self, user: str, hashed: str, rights: Rights = NODE) -> None:
         """Makes the user, or gives it these rights and the password that was `hashed_password`ed."""
@@ -99,7 +99,7 @@ class BrokerUsers:
             told = self._call("GET", path).json()
         except requests.JSONDecodeError:
             told = None
-        if not isinstance(told, list):
+        if not isinstance(told, list) or not all(isinstance(it, dict) for it in told):
             raise Unavailable(f"What answers at {self._where} is not RabbitMQ's management API: {ADVICE}")
         return told
 

@@ -62,8 +62,8 @@ class Platform:
         """The tables, the bucket, a user's token and a node."""
         enrolling = [] if self._known("node") in self._enrolled else ["nodes enroll node"]
         _, self.token, *said = self.run_each("db upgrade", "tokens create player", *enrolling)
-        for words in said:
-            self._enrolled[self._known("node")] = enrolment(words)
+        if enrolling:
+            self._enrolled[self._known("node")] = enrolment(said[0])
         self._nodes["node"] = self.enroll("node")
 
     @property

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import requests
+from amqp.exceptions import AccessRefused
+from kombu import Connection
 
 URL, API = "TEST_BROKER_URL", "TEST_BROKER_API"
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
@@ -30,6 +32,16 @@ def broker_of_tests(environ: Mapping[str, str] = os.environ) -> Iterator[dict[st
 def port_of(url: str) -> int:
     """Where the broker listens."""
     return urlsplit(url).port or 5672
+
+
+def logs_in(its: dict[str, str]) -> bool:
+    """Whether the broker takes what a node was told."""
+    with Connection(its["BROKER_URL"], connect_timeout=4) as connection:
+        try:
+            connection.connect()
+        except AccessRefused:
+            return False
+        return True
 
 
 @contextmanager

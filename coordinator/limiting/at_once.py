@@ -1,4 +1,4 @@
-"""How many requests of one user or team are at work at the same time: the others wait, in the order in which they came.
+"""How many requests of one user or team are at work at the same time: the others wait for one to end.
 
 However often somebody may ask: who asks for what is costly, from many places at once, must not take all connections to
 the database and all of the processor's time from everybody else. Pure; only `turn` waits.
@@ -7,7 +7,7 @@ the database and all of the processor's time from everybody else. Pure; only `tu
 import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MOST_WAITING = 100
 """Of one key: whoever comes then is told so at once."""
@@ -17,7 +17,7 @@ MOST_WAITING = 100
 class _Gate:
     """Of one key."""
 
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    changed: threading.Condition
     at_work: int = 0
     waiting: int = 0
 
@@ -27,30 +27,41 @@ class AtOnce:
 
     def __init__(self) -> None:
         self._gates: dict[Hashable, _Gate] = {}
+        self._lock = threading.Lock()
+        """Of all gates: nobody finds one that is just being given up."""
 
     @contextmanager
     def turn(self, key: Hashable, most: int, seconds: float) -> Iterator[bool]:
         """One of `most` (0: of any number) at work for this key; False where none ended its work within `seconds`."""
-        gate = self._gates.setdefault(key, _Gate())
-        is_in = self._enter(gate, most, seconds)
+        is_in = self._enter(key, most, seconds)
         try:
             yield is_in
         finally:
-            self._leave(key, gate, is_in)
+            if is_in:
+                self._leave(key)
 
-    def _enter(self, gate: _Gate, most: int, seconds: float) -> bool:
-        with gate.changed:
+    def _enter(self, key: Hashable, most: int, seconds: float) -> bool:
+        with self._lock:
+            gate = self._gates.setdefault(key, _Gate(threading.Condition(self._lock)))
             if gate.waiting >= MOST_WAITING:
                 return False
             gate.waiting += 1
-            is_in = gate.changed.wait_for(lambda: not most or gate.at_work < most, seconds)
-            gate.waiting -= 1
-            gate.at_work += is_in
+            is_in = False
+            try:
+                is_in = gate.changed.wait_for(lambda: not most or gate.at_work < most, seconds)
+            finally:
+                gate.waiting -= 1
+                gate.at_work += is_in
+                self._tidy(key, gate)
             return is_in
 
-    def _leave(self, key: Hashable, gate: _Gate, was_in: bool) -> None:
-        with gate.changed:
-            gate.at_work -= was_in
+    def _leave(self, key: Hashable) -> None:
+        with self._lock:
+            gate = self._gates[key]
+            gate.at_work -= 1
             gate.changed.notify()
-            if not gate.at_work and not gate.waiting:
-                self._gates.pop(key, None)
+            self._tidy(key, gate)
+
+    def _tidy(self, key: Hashable, gate: _Gate) -> None:
+        if not gate.at_work and not gate.waiting:
+            del self._gates[key]

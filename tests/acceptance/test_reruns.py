@@ -1,13 +1,12 @@
 """The same run again, for real: two of the same seed and a rerun are bit-identical, and a resumed run has no seam."""
 
 import itertools
-import time
 from typing import Any
 
 import pytest
 import requests
 
-from services.platform import Platform
+from services.platform import Platform, wait_until
 from tests.acceptance.viewers import BODY, bearer
 
 STEPS, MORE = 2_000, 1_000
@@ -34,10 +33,9 @@ class Owner:
 
     def wait_for(self, run_id: str) -> dict[str, Any]:
         """Its end, which is a success."""
-        deadline = time.monotonic() + SECONDS
-        while (job := dict(self.get(run_id)))["state"] not in ("SUCCEEDED", "FAILED", "CANCELLED"):
-            assert time.monotonic() < deadline, job
-            time.sleep(0.25)
+        ended = ("SUCCEEDED", "FAILED", "CANCELLED")
+        wait_until(lambda: self.get(run_id)["state"] in ended, SECONDS, f"the end of run {run_id}")
+        job = dict(self.get(run_id))
         assert (job["state"], job["error"]) == ("SUCCEEDED", None), job["log_tail"]
         return job
 

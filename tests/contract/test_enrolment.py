@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import requests
-from amqp.exceptions import AccessRefused
 from flask import Flask
 from kombu import Connection
 
@@ -16,6 +15,7 @@ from coordinator.broker_logins import make_again
 from coordinator.broker_users import BY_HAND, BrokerUsers
 from coordinator.parts import parts
 from services.platform import wait_until
+from tests.brokers import logs_in
 from tests.conftest import Template
 from tests.integration.database import rows
 from tests.jobs import URL, Client, bearer, body, metric
@@ -69,15 +69,6 @@ def revoked(client: Client, operator: dict[str, str], name: str = NAME) -> Any:
 
 def says_hello(client: Client, its: dict[str, str]) -> int:
     return int(client.post(f"{NODE_API}/hello", json=HELLO, headers=bearer(its["NODE_TOKEN"])).status_code)
-
-
-def logs_in(its: dict[str, str]) -> bool:
-    with Connection(its["BROKER_URL"], connect_timeout=4) as connection:
-        try:
-            connection.connect()
-        except AccessRefused:
-            return False
-        return True
 
 
 def test_an_enrolled_node_has_a_token_and_a_user_with_the_rights_of_a_node(

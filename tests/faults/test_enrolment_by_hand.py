@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import requests
-from amqp.exceptions import AccessRefused
 from flask import Flask
 from kombu import Connection
 
@@ -17,6 +16,7 @@ from coordinator.parts import parts
 from services.rabbitmq import RabbitMQ
 from services.rabbitmq_programs import find_programs
 from services.stack import Stack
+from tests.brokers import logs_in
 from wire.enrolment import decode
 
 NAME = "a.b+c(d)"
@@ -40,15 +40,6 @@ def enrolled(app: Flask, name: str) -> dict[str, str]:
 
 def user_of(its: dict[str, str]) -> str:
     return str(Connection(its["BROKER_URL"]).userid)
-
-
-def logs_in(its: dict[str, str]) -> bool:
-    with Connection(its["BROKER_URL"], connect_timeout=4) as connection:
-        try:
-            connection.connect()
-        except AccessRefused:
-            return False
-        return True
 
 
 class ByHand:
